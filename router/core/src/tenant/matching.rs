@@ -1,0 +1,367 @@
+//! The distributor: lanes for waiting contacts, the two faces of routing, relaxation steps and the policy swap.
+//!
+//! `plan` asks the market (a pure read) and reserves an engagement and an effect row; `commit` takes the units, holds the
+//! ticket and writes the decision record. A contact and a seat meet by an offer, never otherwise.
+
+use super::inbound::Asked;
+use super::state::{EffectRow, Engagement, Extra, LaneSet, NOWHERE, Owner, Stage, Step};
+use super::{Delta, Tenant};
+use crate::policy::plan::Plan;
+use crate::timers::{Timed, Timer};
+use alloc::vec::Vec;
+use tidegate_matcher::market::{Choice, LaneId, LaneSpec, Rule, SeatSlot, Skill, TicketSlot, Tier, canonical};
+use tidegate_model::output::{Effect, Output, SeatNotice};
+use tidegate_model::policy::SkipIf;
+use tidegate_model::record::{DecisionRecord, Face};
+use tidegate_model::{ContactId, EffectId, OfferId, SeatId, Timestamp};
+
+/// Conversations that one step of a policy swap looks at.
+const SWAP_BATCH: u32 = 64;
+
+#[derive(Debug)]
+pub(super) enum Change {
+    Nothing,
+    Offer { face: Face, choice: Choice },
+    LeaveMarket { seat: u32 },
+    Swap { next: Option<u32>, remapped: u32, carried: Vec<Carried> },
+}
+
+/// A waiting or served contact under the new policy.
+#[derive(Debug)]
+pub(super) struct Carried {
+    conversation: u32,
+    asked: Asked,
+    step: u8,
+    remapped: bool,
+}
+
+impl Tenant {
+    pub(super) fn plan_find_seat(&self, slot: u32, contact: ContactId) -> (Delta, u32) {
+        let none = (Delta::Matched(Change::Nothing), 0);
+        let Some(c) = self.conversations.get(slot) else { return none };
+        if c.contact != contact || c.owner != Owner::Lane {
+            return none;
+        }
+        self.probe(c.id);
+        if self.engagements.room() == 0 || self.effects.room() == 0 {
+            return none;
+        }
+        let selected = self.market.select_agent(TicketSlot(c.ticket), self.at);
+        let change = selected.choice.map_or(Change::Nothing, |choice| Change::Offer { face: Face::SelectAgent, choice });
+        (Delta::Matched(change), selected.work)
+    }
+
+    pub(super) fn plan_find_contact(&self, slot: u32) -> (Delta, u32) {
+        let none = (Delta::Matched(Change::Nothing), 0);
+        let Some(seat) = self.seats.get(slot) else { return none };
+        if !seat.open || self.engagements.room() == 0 || self.effects.room() == 0 {
+            return none;
+        }
+        if self.market.seat_free_units(SeatSlot(seat.market)) == 0 {
+            return none;
+        }
+        let selected = self.market.select_contact(SeatSlot(seat.market), self.at);
+        let change = selected.choice.map_or(Change::Nothing, |choice| Change::Offer { face: Face::SelectContact, choice });
+        (Delta::Matched(change), selected.work)
+    }
+
+    pub(super) fn commit_matched(&mut self, change: Change) {
+        match change {
+            Change::Nothing => {}
+            Change::Offer { face, choice } => self.offer(face, &choice),
+            Change::LeaveMarket { seat } => self.leave_market(seat),
+            Change::Swap { next, remapped, carried } => self.commit_swap(next, remapped, carried),
+        }
+    }
+
+    fn offer(&mut self, face: Face, choice: &Choice) {
+        let Some(plan) = &self.plan else { return };
+        let conversation = self.ticket_owner[choice.ticket.0 as usize];
+        let Some(seat) = self.seat_slot(choice.seat_id) else { return };
+        let Some(c) = self.conversations.get(conversation) else { return };
+        let queue = &plan.queues[usize::from(c.queue)];
+        let (timeout, queue_name, units) = (queue.offer_timeout, queue.name, c.weight);
+        let (contact, conversation_id, step, waiting_since) = (c.contact, c.id, c.step, c.requested_at);
+        let policy = plan.short_hash();
+        let deadline = self.at + timeout;
+
+        let slot = self.engagements.next_slot();
+        let offer = OfferId(self.next_offer << 24 | u64::from(slot));
+        self.next_offer += 1;
+        self.market.ticket_hold(choice.ticket);
+        self.market.seat_take(choice.seat, units, self.at);
+        let effect = self.open_effect(
+            Effect::Offer { seat: choice.seat_id, offer, contact, conversation: conversation_id },
+            deadline,
+            false,
+        );
+        let mut engagement = Engagement {
+            id: offer,
+            contact,
+            conversation,
+            conversation_id,
+            seat,
+            stage: Stage::Offered,
+            units,
+            effect,
+            timer: Timer::default(),
+            queue: queue_name,
+        };
+        self.timers.set(&mut engagement.timer, Timed::Engagement(slot), deadline);
+        self.engagements.insert(engagement);
+        self.dirty_engagements.mark(slot);
+        if let Some(seat) = self.seats.get_mut(seat) {
+            seat.engaged.push(slot);
+        }
+        self.dirty_seats.mark(seat);
+        self.offered(conversation, slot, choice.seat_id, offer);
+        self.emit(Output::Decision(DecisionRecord {
+            seq: self.seq,
+            at: self.at,
+            face,
+            contact,
+            seat: choice.seat_id,
+            offer,
+            queue: queue_name,
+            step,
+            terms: choice.terms,
+            runner_up: choice.runner_up,
+            candidates: choice.candidates,
+            passed: choice.passed,
+            policy,
+            version: self.version,
+        }));
+        self.notify(
+            choice.seat_id,
+            SeatNotice::Offered {
+                offer,
+                contact,
+                conversation: conversation_id,
+                queue: queue_name,
+                waiting_since,
+                deadline,
+                timeout,
+            },
+        );
+        if face == Face::SelectContact {
+            self.steps.push_back(Step::FindContact { seat });
+        }
+    }
+
+    pub(super) fn open_effect(&mut self, effect: Effect, valid_until: Timestamp, expires: bool) -> EffectId {
+        let slot = self.effects.next_slot();
+        let id = EffectId(self.next_effect << 24 | u64::from(slot));
+        self.next_effect += 1;
+        let mut row = EffectRow { id, effect, valid_until, timer: Timer::default() };
+        if expires {
+            self.timers.set(&mut row.timer, Timed::Effect(slot), valid_until);
+        }
+        self.effects.insert(row);
+        self.emit(Output::EffectOpened { id, valid_until, effect });
+        id
+    }
+
+    pub(super) fn close_effect(&mut self, id: EffectId) {
+        let slot = (id.0 & 0xff_ffff) as u32;
+        if self.effects.get(slot).is_some_and(|row| row.id == id) {
+            self.effects.remove(slot);
+            self.emit(Output::EffectClosed { id });
+        }
+    }
+
+    /// Whether the lanes that a request may stand in exist or fit.
+    pub(super) fn lane_set_fits(&self, plan: &Plan, asked: &Asked) -> bool {
+        if self.find_lane_set(asked).is_some() {
+            return true;
+        }
+        let lanes = plan.queues[usize::from(asked.queue)].steps.len() * 2;
+        self.market.lanes_free() as usize >= lanes
+    }
+
+    fn find_lane_set(&self, asked: &Asked) -> Option<u32> {
+        self.lane_set_index.get(&(asked.queue, asked.class, asked.weight, asked.extra)).copied()
+    }
+
+    /// The lanes of a request, interned on first use; the plan has checked that they fit.
+    pub(super) fn lane_set(&mut self, asked: &Asked) -> u32 {
+        if let Some(set) = self.find_lane_set(asked) {
+            return set;
+        }
+        let Some(plan) = &self.plan else { return NOWHERE };
+        let queue = &plan.queues[usize::from(asked.queue)];
+        let class = plan.classes[usize::from(asked.class)];
+        let mut lanes = Vec::with_capacity(queue.steps.len());
+        for (i, step) in queue.steps.iter().enumerate() {
+            let mut requires: Vec<Skill> = step.requires.clone();
+            requires.extend(asked.extra.iter().filter(|(s, _)| !s.is_none()).map(|&(skill, level)| Skill { skill, level }));
+            let mut spec = LaneSpec {
+                queue: queue.name,
+                queue_weight_ms: queue.weight_ms,
+                step: i as u8,
+                requires: canonical(requires),
+                slope_q16: class.slope_q16,
+                weight: asked.weight,
+                tier: Tier::Normal,
+            };
+            let normal = self.market.lane(&spec).map_or(u16::MAX, |l| l.0);
+            spec.tier = Tier::Overdue;
+            let overdue = self.market.lane(&spec).map_or(u16::MAX, |l| l.0);
+            lanes.push([normal, overdue]);
+        }
+        let set = self.lane_sets.len() as u32;
+        self.lane_sets.push(LaneSet { queue: asked.queue, class: asked.class, weight: asked.weight, extra: asked.extra, lanes });
+        self.lane_set_index.insert((asked.queue, asked.class, asked.weight, asked.extra), set);
+        set
+    }
+
+    /// The lane that a waiting contact stands in by its step and tier.
+    fn lane_of(&self, slot: u32) -> Option<LaneId> {
+        let c = self.conversations.get(slot)?;
+        let lanes = self.lane_sets.get(c.lane_set as usize)?.lanes.get(usize::from(c.step))?;
+        Some(LaneId(lanes[usize::from(c.overdue)]))
+    }
+
+    /// Enters step `from`, or the first one behind it that is not passed over, and arms its deadline.
+    pub(super) fn enter_step(&mut self, slot: u32, from: u8) {
+        let Some(plan) = &self.plan else { return };
+        let Some(c) = self.conversations.get(slot) else { return };
+        let steps = &plan.queues[usize::from(c.queue)].steps;
+        let lanes = &self.lane_sets[c.lane_set as usize].lanes;
+        let last = steps.len() - 1;
+        let mut step = usize::from(from).min(last);
+        while step < last && steps[step].skip_if == SkipIf::NoSeat && !self.market.lane_has_seat(LaneId(lanes[step][0])) {
+            step += 1;
+        }
+        self.dirty_conversations.mark(slot);
+        let at = self.at;
+        if let Some(c) = self.conversations.get_mut(slot) {
+            c.step = step as u8;
+            c.step_entered_at = at;
+        }
+        self.settle_lane(slot);
+        self.rearm(slot);
+    }
+
+    /// Moves the ticket to where step, tier and reservation say; its seniority stays.
+    pub(super) fn settle_lane(&mut self, slot: u32) {
+        let Some(lane) = self.lane_of(slot) else { return };
+        let Some(c) = self.conversations.get(slot) else { return };
+        let ticket = TicketSlot(c.ticket);
+        let reserved = if c.reserved_until == Timestamp::NEVER { None } else { self.market.ticket_reserved(ticket) };
+        self.market.ticket_move(ticket, lane, reserved);
+    }
+
+    /// Sets free what was reserved for a seat that signed out, a batch a step; then the seat leaves the market.
+    fn leave_market(&mut self, slot: u32) {
+        let Some(seat) = self.seats.get(slot) else { return };
+        if seat.signed_in() || seat.market == NOWHERE {
+            return;
+        }
+        let market = SeatSlot(seat.market);
+        for _ in 0..SWAP_BATCH {
+            let Some(ticket) = self.market.seat_reserved(market).next() else {
+                self.market.seat_remove(market);
+                if let Some(seat) = self.seats.get_mut(slot) {
+                    seat.market = NOWHERE;
+                }
+                return;
+            };
+            let conversation = self.ticket_owner[ticket.0 as usize];
+            self.free_reservation(conversation);
+        }
+        self.steps.push_front(Step::LeaveMarket { seat: slot });
+    }
+
+    /// The contact waits for anybody from now on.
+    pub(super) fn free_reservation(&mut self, slot: u32) {
+        self.dirty_conversations.mark(slot);
+        let Some(c) = self.conversations.get_mut(slot) else { return };
+        c.reserved_until = Timestamp::NEVER;
+        let (contact, waits) = (c.contact, c.owner == Owner::Lane);
+        self.settle_lane(slot);
+        if waits {
+            self.rearm(slot);
+            self.steps.push_back(Step::FindSeat { conversation: slot, contact });
+        }
+    }
+
+    /// Rule of the market from the active policy.
+    pub(super) fn rule_of(plan: &Plan) -> Rule {
+        Rule {
+            selection: plan.policy.selection,
+            idle_slope_q16: plan.policy.idle_slope_q16,
+            level_weight_ms: plan.policy.level_weight_ms,
+            affinity_ms: plan.policy.affinity_ms,
+        }
+    }
+
+    /// Which conversations of the next batch must be carried over to the new policy, and to where.
+    pub(super) fn plan_swap(&self, cursor: u32, remapped: u32) -> (Delta, u32) {
+        let (Some(plan), Some(previous)) = (&self.plan, &self.previous) else {
+            return (Delta::Matched(Change::Swap { next: None, remapped, carried: Vec::new() }), 0);
+        };
+        let (before, sets) = previous.as_ref();
+        let end = self.conversations.end().min(cursor.saturating_add(SWAP_BATCH));
+        let mut carried = Vec::new();
+        for slot in cursor..end {
+            let Some(c) = self.conversations.get(slot) else { continue };
+            if !matches!(c.owner, Owner::Lane | Owner::Offer | Owner::Seat) {
+                continue;
+            }
+            self.probe(c.id);
+            let queue = plan.queue(c.queue_name).unwrap_or(plan.default_queue);
+            let class = plan.class(c.class_name).unwrap_or(plan.default_class);
+            let extra = sets.get(c.lane_set as usize).map_or_else(Extra::default, |set| set.extra);
+            let old_steps = &before.queues[usize::from(c.queue)].steps[..=usize::from(c.step)];
+            let new_steps = &plan.queues[usize::from(queue)].steps;
+            let found = old_steps
+                .iter()
+                .rev()
+                .enumerate()
+                .find_map(|(back, old)| new_steps.iter().position(|new| new.name == old.name).map(|i| (i as u8, back > 0)));
+            let (step, remapped) = found.unwrap_or((0, true));
+            let asked = Asked { queue, class, weight: c.weight, extra, preferred: SeatId::NONE, refused: None };
+            carried.push(Carried { conversation: slot, asked, step, remapped });
+        }
+        let next = (end < self.conversations.end()).then_some(end);
+        let work = end - cursor;
+        (Delta::Matched(Change::Swap { next, remapped, carried }), work)
+    }
+
+    fn commit_swap(&mut self, next: Option<u32>, mut remapped: u32, carried: Vec<Carried>) {
+        for carry in carried {
+            let slot = carry.conversation;
+            let set = self.lane_set(&carry.asked);
+            let Some(plan) = &self.plan else { return };
+            let name = plan.queues[usize::from(carry.asked.queue)].name;
+            self.dirty_conversations.mark(slot);
+            let Some(c) = self.conversations.get_mut(slot) else { continue };
+            c.queue = carry.asked.queue;
+            c.queue_name = name;
+            c.class = carry.asked.class;
+            c.lane_set = set;
+            // The time elapsed in the step is kept with its name; a step entered by mapping begins anew.
+            if carry.remapped || c.owner == Owner::Seat {
+                c.step_entered_at = self.at;
+            }
+            c.step = carry.step;
+            remapped += u32::from(carry.remapped && c.owner != Owner::Seat);
+            let (owner, contact) = (c.owner, c.contact);
+            if owner == Owner::Seat {
+                continue;
+            }
+            self.queue_lengths[usize::from(carry.asked.queue)] += 1;
+            self.settle_lane(slot);
+            if owner == Owner::Lane {
+                self.rearm(slot);
+                self.steps.push_back(Step::FindSeat { conversation: slot, contact });
+            }
+        }
+        if let Some(cursor) = next {
+            return self.steps.push_front(Step::Swap { cursor, remapped });
+        }
+        self.previous = None;
+        let hash = self.plan.as_ref().map_or([0; 32], |p| p.hash);
+        self.emit(Output::PolicyActive { hash, steps_remapped: remapped });
+    }
+}

@@ -1,0 +1,469 @@
+//! The tenant machine: one way in, outputs drained, deadlines asked for.
+//!
+//! ```text
+//! handle(now, seq, input) ─► timers due before `now` ─► the input ─► steps it left ─► outputs
+//!                             each: plan(&state) ─► Delta ─► commit(&mut state)
+//! ```
+//!
+//! `plan` reads an untouched state, may fail or panic, and reserves what the commit will take; `commit` cannot fail. A step's
+//! log time is its input's stamp (or its timer's deadline), never the moment at which it happens to be worked off: so fuel
+//! delays decisions and never changes them. One file a small machine: `inbound` (conversations), `seat`, `matching` (the
+//! distributor), `timing`, `outbox`, `admin`.
+
+mod admin;
+mod digest;
+mod inbound;
+mod matching;
+mod outbox;
+mod seat;
+mod snapshot;
+mod state;
+mod timing;
+mod views;
+
+pub use digest::Digests;
+pub use snapshot::RestoreError;
+
+use crate::dedup::Dedup;
+use crate::dirty::Dirty;
+use crate::guard::Guard;
+use crate::index::Index;
+use crate::ledger::Ledger;
+use crate::policy::plan::Plan;
+use crate::slab::Slab;
+use crate::timers::{Due, Timed, Timers};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use state::{Account, Conversation, Customer, EffectRow, Engagement, Extra, LaneSet, NOWHERE, Seat, Step};
+use tidegate_matcher::market::{Market, MarketLimits};
+use tidegate_model::codec;
+use tidegate_model::input::Input;
+use tidegate_model::limits::Limits;
+use tidegate_model::output::{Chain, LimitKind, Outcome, Output, Refusal};
+use tidegate_model::{AccountId, ContactId, ConversationId, SeatId, Seq, TenantId, Timestamp};
+
+/// A tenant's deciding machine. See the crate's head for how to drive it.
+#[derive(Debug)]
+pub struct Tenant {
+    id: TenantId,
+    guard: Guard,
+    limits: Limits,
+    version: u32,
+    /// Newest log time seen.
+    now: Timestamp,
+    /// Log time and entry of the step being worked off.
+    at: Timestamp,
+    seq: Seq,
+    plan: Option<Box<Plan>>,
+    /// The policy and lanes that a swap in progress carries contacts away from.
+    previous: Option<Box<(Plan, Vec<LaneSet>)>>,
+    accounts: Vec<Account>,
+    conversations: Slab<Conversation>,
+    conversation_index: Index,
+    seats: Slab<Seat>,
+    seat_index: Index,
+    engagements: Slab<Engagement>,
+    effects: Slab<EffectRow>,
+    customers: Slab<Customer>,
+    customer_index: Index,
+    customer_hand: u32,
+    market: Market,
+    /// Conversation of each ticket.
+    ticket_owner: Vec<u32>,
+    lane_sets: Vec<LaneSet>,
+    lane_set_index: BTreeMap<(u16, u16, u16, Extra), u32>,
+    /// Waiting and offered contacts by queue.
+    queue_lengths: Vec<u32>,
+    dedup: Dedup,
+    timers: Timers,
+    next_contact: u64,
+    next_offer: u64,
+    next_effect: u64,
+    ledger: Ledger,
+    steps: VecDeque<Step>,
+    /// Inputs that wait for fuel, encoded, each with its stamp.
+    backlog: VecDeque<Box<[u8]>>,
+    outputs: VecDeque<Output>,
+    output_chain: Chain,
+    decision_chain: Chain,
+    decision_count: u64,
+    state_chain: Chain,
+    dirty_conversations: Dirty,
+    dirty_seats: Dirty,
+    dirty_engagements: Dirty,
+    #[cfg(feature = "rig")]
+    probe: Option<fn(ConversationId)>,
+}
+
+/// What a plan decided about one input.
+#[derive(Debug)]
+enum Delta {
+    /// Nothing to do.
+    Nothing,
+    /// Refused by name.
+    Refuse(Refusal),
+    /// Answered from memory.
+    Repeat(Outcome),
+    Inbound(inbound::Change),
+    Seat(seat::Change),
+    Effects,
+    Admin(Box<admin::Change>),
+    Hash,
+    Gap(tidegate_model::Millis),
+    Matched(matching::Change),
+    Timed(timing::Change),
+}
+
+impl Tenant {
+    /// An empty machine. Memory is reserved for the limits, and used as records come.
+    pub fn new(id: TenantId, limits: Limits, guard: Guard) -> Self {
+        let market_limits =
+            MarketLimits { tickets: limits.tickets, seats: limits.seats, lanes: limits.lanes, classes: limits.classes };
+        Self {
+            id,
+            guard,
+            limits,
+            version: crate::SEM_VERSION,
+            now: Timestamp(0),
+            at: Timestamp(0),
+            seq: Seq(0),
+            plan: None,
+            previous: None,
+            accounts: Vec::new(),
+            conversations: Slab::new(limits.conversations),
+            conversation_index: Index::new(limits.conversations),
+            seats: Slab::new(limits.seats),
+            seat_index: Index::new(limits.seats),
+            engagements: Slab::new(limits.engagements),
+            effects: Slab::new(limits.effects),
+            customers: Slab::new(limits.customers),
+            customer_index: Index::new(limits.customers),
+            customer_hand: 0,
+            market: Market::new(market_limits),
+            ticket_owner: Vec::with_capacity(limits.tickets as usize),
+            lane_sets: Vec::new(),
+            lane_set_index: BTreeMap::new(),
+            queue_lengths: Vec::new(),
+            dedup: Dedup::new(limits.dedup_events),
+            timers: Timers::new(Self::timer_room(&limits)),
+            next_contact: 1,
+            next_offer: 1,
+            next_effect: 1,
+            ledger: Ledger::default(),
+            steps: VecDeque::new(),
+            backlog: VecDeque::new(),
+            outputs: VecDeque::new(),
+            output_chain: Chain::default(),
+            decision_chain: Chain::default(),
+            decision_count: 0,
+            state_chain: Chain::default(),
+            dirty_conversations: Dirty::new(limits.conversations),
+            dirty_seats: Dirty::new(limits.seats),
+            dirty_engagements: Dirty::new(limits.engagements),
+            #[cfg(feature = "rig")]
+            probe: None,
+        }
+    }
+
+    fn timer_room(limits: &Limits) -> usize {
+        limits.conversations as usize + limits.engagements as usize + limits.effects as usize
+    }
+
+    /// Which tenant this is.
+    pub fn id(&self) -> TenantId {
+        self.id
+    }
+
+    /// Handles one input: the only way in. Total: hostile input is refused, never a panic. A `now` before the newest seen is
+    /// lifted to it. O(work of the input), at most the tenant's fuel plus one step.
+    pub fn handle(&mut self, now: Timestamp, seq: Seq, input: Input<'_>) {
+        self.now = self.now.max(now);
+        self.run(Some((self.now, seq, input)));
+    }
+
+    /// The next output; drain to `None` after every [`Self::handle`].
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is wanted next; at once while work waits for fuel.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.steps.is_empty() && self.backlog.is_empty() { self.timers.first() } else { Some(self.now) }
+    }
+
+    /// Prefetches what the entry's first look-ups will touch; call some sixteen entries ahead.
+    pub fn prefetch_far(&self, entry: &[u8]) {
+        match entry.get(1) {
+            Some(1..=15) => {
+                self.conversation_index.prefetch(codec::key(entry));
+                self.dedup.prefetch(codec::event(entry));
+            }
+            Some(16..=39) => self.seat_index.prefetch(codec::key(entry)),
+            _ => {}
+        }
+    }
+
+    /// Prefetches the conversation's record; call some eight entries ahead.
+    pub fn prefetch_near(&self, entry: &[u8]) {
+        if let Some(1..=15) = entry.get(1) {
+            if let Some(conversation) =
+                self.conversation_slot(ConversationId(codec::key(entry))).and_then(|s| self.conversations.get(s))
+            {
+                tidegate_matcher::primitive::prefetch_read(conversation);
+            }
+        }
+    }
+
+    /// Installs a hook that runs inside the planning of steps about a conversation; tests plant panics with it.
+    #[cfg(feature = "rig")]
+    pub fn set_probe(&mut self, probe: Option<fn(ConversationId)>) {
+        self.probe = probe;
+    }
+
+    fn probe(&self, conversation: ConversationId) {
+        #[cfg(feature = "rig")]
+        if let Some(probe) = self.probe {
+            probe(conversation);
+        }
+        let _ = conversation;
+    }
+
+    fn run(&mut self, mut fresh: Option<(Timestamp, Seq, Input<'_>)>) {
+        let mut fuel = i64::from(self.limits.fuel);
+        loop {
+            while let Some(step) = self.steps.pop_front() {
+                if fuel <= 0 {
+                    self.steps.push_front(step);
+                    return self.stash(fresh);
+                }
+                fuel -= self.work_off(step);
+            }
+            let waiting = self.backlog.front().and_then(|bytes| codec::decode(bytes).ok()).map(|e| (e.at, e.seq));
+            let (at, seq, fires_first) = match (waiting, &fresh) {
+                (Some((at, seq)), _) => (at, seq, !self.backlog_front_is_leader()),
+                (None, Some((at, seq, input))) => (*at, *seq, !matches!(input, Input::LeaderStarted { .. })),
+                (None, None) => return,
+            };
+            if fires_first {
+                if let Some(entry) = self.timers.pop_due(at) {
+                    // A left-over entry costs nothing: whether one lies in the heap depends on history that a restored
+                    // machine shares only because the heap is part of the snapshot.
+                    fuel -= i64::from(self.fire(entry));
+                    continue;
+                }
+            }
+            if fuel <= 0 {
+                return self.stash(fresh);
+            }
+            self.at = self.at.max(at);
+            fuel -= 1;
+            if matches!(&fresh, Some((_, _, Input::Tick))) && waiting.is_none() {
+                // Time has passed and nothing was said: no answer, and no trace in what comes out.
+                fresh = None;
+                continue;
+            }
+            self.seq = seq;
+            if waiting.is_some() {
+                if let Some(bytes) = self.backlog.pop_front() {
+                    if let Ok(entry) = codec::decode(&bytes) {
+                        self.take(&entry.input);
+                    }
+                }
+            } else if let Some((_, _, input)) = fresh.take() {
+                self.take(&input);
+            }
+        }
+    }
+
+    fn backlog_front_is_leader(&self) -> bool {
+        let front = self.backlog.front().and_then(|bytes| codec::decode(bytes).ok());
+        front.is_some_and(|e| matches!(e.input, Input::LeaderStarted { .. }))
+    }
+
+    /// Keeps an input that fuel did not reach; past the limit it is refused at once.
+    fn stash(&mut self, fresh: Option<(Timestamp, Seq, Input<'_>)>) {
+        let Some((at, seq, input)) = fresh else { return };
+        if matches!(input, Input::Tick) {
+            // Nothing to keep: while work waits, the next deadline is now and another tick comes.
+            return;
+        }
+        if self.backlog.len() >= self.limits.pending_inputs as usize {
+            self.ledger.refused_inputs += 1;
+            return self.emit(Output::Reply { seq, outcome: Outcome::Refused(Refusal::Limit(LimitKind::PendingInputs)) });
+        }
+        let mut bytes = Vec::new();
+        codec::encode(&mut bytes, self.id, &input);
+        codec::stamp(&mut bytes, seq, at);
+        self.backlog.push_back(bytes.into_boxed_slice());
+    }
+
+    /// A timer entry came up: whether it was a real one.
+    fn fire(&mut self, entry: crate::timers::Entry) -> bool {
+        let (timer, step) = match entry.target {
+            Timed::Conversation(slot) => match self.conversations.get_mut(slot) {
+                Some(c) => (&mut c.timer, Step::ConversationDue { conversation: slot }),
+                None => return false,
+            },
+            Timed::Engagement(slot) => match self.engagements.get_mut(slot) {
+                Some(e) => (&mut e.timer, Step::EngagementDue { engagement: slot }),
+                None => return false,
+            },
+            Timed::Effect(slot) => match self.effects.get_mut(slot) {
+                Some(e) => (&mut e.timer, Step::EffectDue { effect: slot }),
+                None => return false,
+            },
+        };
+        let deadline = timer.deadline;
+        if self.timers.judge(&entry, timer) == Due::Not {
+            return false;
+        }
+        self.at = self.at.max(deadline);
+        self.steps.push_back(step);
+        true
+    }
+
+    /// Plans and commits one input.
+    fn take(&mut self, input: &Input<'_>) {
+        let mut delta = Delta::Nothing;
+        let whole = self.guard.run(&mut || delta = self.plan_input(input));
+        if !whole {
+            return self.poisoned_input(input);
+        }
+        self.commit_input(input, delta);
+    }
+
+    fn plan_input(&self, input: &Input<'_>) -> Delta {
+        match input {
+            Input::Inbound(inbound) => self.plan_inbound(inbound),
+            Input::Seat(seat) => self.plan_seat(seat),
+            Input::Effects(results) => self.plan_effects(results),
+            Input::Admin(admin) => self.plan_admin(admin),
+            Input::Hash => Delta::Hash,
+            Input::LeaderStarted { gap, .. } => Delta::Gap(*gap),
+            // `Tick`, and inputs of a later model: time has passed, nothing else.
+            _ => Delta::Nothing,
+        }
+    }
+
+    fn commit_input(&mut self, input: &Input<'_>, delta: Delta) {
+        let done = Outcome::Done { contact: ContactId::NONE, n: 0 };
+        let outcome = match delta {
+            Delta::Nothing | Delta::Matched(_) | Delta::Timed(_) => done,
+            Delta::Refuse(refusal) => {
+                self.ledger.refused_inputs += 1;
+                Outcome::Refused(refusal)
+            }
+            Delta::Repeat(outcome) => {
+                self.ledger.duplicates += 1;
+                outcome
+            }
+            Delta::Inbound(change) => self.commit_inbound(change),
+            Delta::Seat(change) => self.commit_seat(change),
+            Delta::Effects => {
+                if let Input::Effects(results) = input {
+                    self.commit_effects(results);
+                }
+                done
+            }
+            Delta::Admin(change) => self.commit_admin(*change),
+            Delta::Hash => {
+                self.take_digest();
+                done
+            }
+            Delta::Gap(gap) => {
+                self.lengthen(gap);
+                done
+            }
+        };
+        self.emit(Output::Reply { seq: self.seq, outcome });
+    }
+
+    /// Plans and commits one step; its cost in work units.
+    fn work_off(&mut self, step: Step) -> i64 {
+        let mut planned = (Delta::Nothing, 0);
+        let whole = self.guard.run(&mut || planned = self.plan_step(step));
+        if !whole {
+            self.poisoned_step(step);
+            return 1;
+        }
+        let (delta, work) = planned;
+        match delta {
+            Delta::Matched(change) => self.commit_matched(change),
+            Delta::Timed(change) => self.commit_timed(change),
+            _ => {}
+        }
+        1 + i64::from(work)
+    }
+
+    fn plan_step(&self, step: Step) -> (Delta, u32) {
+        match step {
+            Step::FindSeat { conversation, contact } => self.plan_find_seat(conversation, contact),
+            Step::FindContact { seat } => self.plan_find_contact(seat),
+            Step::ConversationDue { conversation } => (self.plan_conversation_due(conversation), 0),
+            Step::EngagementDue { engagement } => (self.plan_engagement_due(engagement), 0),
+            Step::EffectDue { effect } => (Delta::Timed(timing::Change::EffectInDoubt { effect }), 0),
+            Step::LeaveMarket { seat } => (Delta::Matched(matching::Change::LeaveMarket { seat }), 0),
+            Step::Swap { cursor, remapped } => self.plan_swap(cursor, remapped),
+        }
+    }
+
+    /// The same outcome everywhere, at the cost of its own contact only.
+    fn poisoned_input(&mut self, input: &Input<'_>) {
+        self.ledger.poisoned += 1;
+        let mut contact = ContactId::NONE;
+        let slot = match input {
+            Input::Inbound(inbound) => self.conversation_slot(inbound.conversation),
+            _ => None,
+        };
+        if let Some(slot) = slot {
+            contact = self.to_manual_lane(slot);
+        }
+        self.emit(Output::Poisoned { seq: self.seq, contact });
+        self.emit(Output::Reply { seq: self.seq, outcome: Outcome::Refused(Refusal::Poisoned) });
+    }
+
+    fn poisoned_step(&mut self, step: Step) {
+        self.ledger.poisoned += 1;
+        let slot = match step {
+            Step::FindSeat { conversation, .. } | Step::ConversationDue { conversation } => Some(conversation),
+            Step::EngagementDue { engagement } => self.engagements.get(engagement).map(|e| e.conversation),
+            Step::FindContact { .. } | Step::EffectDue { .. } | Step::LeaveMarket { .. } => None,
+            Step::Swap { cursor, remapped } => {
+                // One conversation's carrying over panicked: it goes to the manual lane, the swap goes on behind it.
+                self.steps.push_front(Step::Swap { cursor: cursor + 1, remapped });
+                Some(cursor)
+            }
+        };
+        let contact = slot.map_or(ContactId::NONE, |slot| self.to_manual_lane(slot));
+        self.emit(Output::Poisoned { seq: self.seq, contact });
+    }
+
+    fn emit(&mut self, output: Output) {
+        output.fold(&mut self.output_chain);
+        if let Output::Decision(record) = &output {
+            record.fold(&mut self.decision_chain);
+            self.decision_count += 1;
+        }
+        self.outputs.push_back(output);
+    }
+
+    fn conversation_slot(&self, id: ConversationId) -> Option<u32> {
+        self.conversation_index.find(id.0, |slot| self.conversations.get(slot).is_some_and(|c| c.id == id))
+    }
+
+    fn seat_slot(&self, id: SeatId) -> Option<u32> {
+        self.seat_index.find(u128::from(id.0), |slot| self.seats.get(slot).is_some_and(|s| s.id == id))
+    }
+
+    fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.binary_search_by_key(&id, |a| a.id).ok().map(|i| &self.accounts[i])
+    }
+
+    fn own_ticket(&mut self, ticket: u32, conversation: u32) {
+        if self.ticket_owner.len() <= ticket as usize {
+            self.ticket_owner.resize(ticket as usize + 1, NOWHERE);
+        }
+        self.ticket_owner[ticket as usize] = conversation;
+    }
+}

@@ -1,0 +1,95 @@
+//! Fuel delays decisions and never changes them: any fuel gives the same outputs, once the work is done.
+//!
+//! And no input costs more than its fuel plus one step, timers and policy swaps included (K4 of the cell review).
+
+mod support;
+
+use support::{Run, apply, guard, nightly, seed};
+use tidegate_core::Tenant;
+use tidegate_core::rig::{OTHER_POLICY, RigConfig};
+use tidegate_model::input::Input;
+use tidegate_model::limits::Limits;
+use tidegate_model::{Seq, TenantId, Timestamp};
+
+fn finish(tenant: &mut Tenant, at: Timestamp) {
+    let mut rounds = 0;
+    while tenant.next_deadline().is_some_and(|d| d <= at) {
+        tenant.handle(at, Seq(0), Input::Tick);
+        while tenant.poll_output().is_some() {}
+        rounds += 1;
+        assert!(rounds < 1_000_000, "work never ends");
+    }
+}
+
+#[test]
+fn any_fuel_gives_the_same_outputs() {
+    let mut run = Run::new(RigConfig::small(seed(21)), Limits::SMALL);
+    let half = nightly(6_000, 100_000);
+    run.steps(half);
+    let (at, entry) = (run.rig.now(), run.rig.policy_entry(OTHER_POLICY, 3));
+    run.push(at, entry);
+    run.steps(half);
+    let end = run.rig.now() + tidegate_model::Millis(1);
+    finish(&mut run.tenant, end);
+    for fuel in [1, 2, 5, 33] {
+        let limits = Limits { fuel, pending_inputs: 1 << 20, ..Limits::SMALL };
+        let mut starved = Tenant::new(TenantId(1), limits, guard());
+        for entry in &run.log {
+            apply(&mut starved, entry, |_| {});
+        }
+        finish(&mut starved, end);
+        assert_eq!(starved.digests(), run.tenant.digests(), "fuel {fuel}");
+        assert_eq!(starved.check(), Ok(()));
+    }
+}
+
+#[test]
+fn ticks_between_inputs_change_nothing() {
+    let mut run = Run::new(RigConfig::small(seed(22)), Limits::SMALL);
+    run.steps(nightly(5_000, 50_000));
+    let mut ticked = Tenant::new(TenantId(1), Limits::SMALL, guard());
+    let mut before = Timestamp(0);
+    for entry in &run.log {
+        let at = tidegate_model::codec::decode(entry).expect("own entry").at;
+        for part in 1..=3 {
+            let between = Timestamp(before.0 + (at.0 - before.0) * part / 3);
+            ticked.handle(between, Seq(0), Input::Tick);
+            while ticked.poll_output().is_some() {}
+        }
+        before = at;
+        apply(&mut ticked, entry, |_| {});
+    }
+    assert_eq!(ticked.digests(), run.tenant.digests());
+}
+
+#[test]
+fn past_the_limit_of_pending_inputs_they_are_refused_by_name_and_work_goes_on() {
+    use tidegate_model::output::{LimitKind, Outcome, Output, Refusal};
+    for (pending, expected) in [(63, 1), (64, 0), (6, 58)] {
+        let limits = Limits { fuel: 1, pending_inputs: pending, ..Limits::SMALL };
+        let mut run = Run::new(RigConfig::small(seed(23)), Limits::SMALL);
+        run.steps(3_000);
+        let mut tenant = support::replay(&run.log, Limits::SMALL);
+        let (at, swap) = (run.rig.now(), run.rig.policy_entry(OTHER_POLICY, 3));
+        let mut lowered = Vec::new();
+        tidegate_model::codec::encode(&mut lowered, TenantId(1), &Input::Admin(tidegate_model::input::Admin::Limits(limits)));
+        let mut refused = 0;
+        let mut push = |tenant: &mut Tenant, mut entry: Vec<u8>| {
+            tidegate_model::codec::stamp(&mut entry, Seq(1 << 40), at);
+            apply(tenant, &entry, |o| {
+                if let Output::Reply { outcome: Outcome::Refused(Refusal::Limit(LimitKind::PendingInputs)), .. } = o {
+                    refused += 1;
+                }
+            });
+        };
+        push(&mut tenant, lowered);
+        push(&mut tenant, swap);
+        for _ in 0..64 {
+            let mut hash = Vec::new();
+            tidegate_model::codec::encode(&mut hash, TenantId(1), &Input::Hash);
+            push(&mut tenant, hash);
+        }
+        // The swap has more than 64 steps' worth of fuel 1 in front of it, so every one of the 64 had to wait.
+        assert_eq!(refused, expected, "pending {pending}");
+    }
+}
