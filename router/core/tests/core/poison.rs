@@ -2,10 +2,8 @@
 //!
 //! Planted through the rig's probe, which looks at the conversation alone: so live node, twin and replica panic alike.
 
-mod support;
-
+use crate::support::{Run, apply, guard, nightly, seed};
 use std::sync::Mutex;
-use support::{Run, apply, guard, nightly, seed};
 use tidegate_core::Tenant;
 use tidegate_core::rig::{Rig, RigConfig};
 use tidegate_model::limits::Limits;

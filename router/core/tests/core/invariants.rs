@@ -2,10 +2,8 @@
 //!
 //! Source: DESIGN §13. The population repeats, forges, transfers, signs out, loses its link; nothing may leak.
 
-mod support;
-
+use crate::support::{Run, nightly, seed};
 use std::collections::BTreeMap;
-use support::{Run, nightly, seed};
 use tidegate_core::rig::{OTHER_POLICY, POLICY, RigConfig};
 use tidegate_model::ContactId;
 use tidegate_model::limits::Limits;
@@ -48,7 +46,7 @@ fn transcripts_are_numbered_without_gaps_and_every_contact_ends_once() {
         let (at, mut entry) = run.rig.next();
         tidegate_model::codec::stamp(&mut entry, tidegate_model::Seq(run.log.len() as u64 + 1), at);
         let rig = &mut run.rig;
-        support::apply(&mut run.tenant, &entry, |output| {
+        crate::support::apply(&mut run.tenant, &entry, |output| {
             rig.observe(output);
             match output {
                 Output::Transcript { conversation, n, item, .. } => {

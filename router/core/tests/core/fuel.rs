@@ -2,9 +2,7 @@
 //!
 //! And no input costs more than its fuel plus one step, timers and policy swaps included (K4 of the cell review).
 
-mod support;
-
-use support::{Run, apply, guard, nightly, seed};
+use crate::support::{Run, apply, guard, nightly, seed};
 use tidegate_core::Tenant;
 use tidegate_core::rig::{OTHER_POLICY, RigConfig};
 use tidegate_model::input::Input;
@@ -67,9 +65,12 @@ fn past_the_limit_of_pending_inputs_they_are_refused_by_name_and_work_goes_on() 
     use tidegate_model::output::{LimitKind, Outcome, Output, Refusal};
     for (pending, expected) in [(63, 1), (64, 0), (6, 58)] {
         let limits = Limits { fuel: 1, pending_inputs: pending, ..Limits::SMALL };
-        let mut run = Run::new(RigConfig::small(seed(23)), Limits::SMALL);
+        // Two seats and a crowd: hundreds wait, and each of them is a step of the swap's work.
+        let crowd = RigConfig { seats: 2, arrival_ms: 100, customers: 5_000, ..RigConfig::small(seed(23)) };
+        let mut run = Run::new(crowd, Limits::SMALL);
         run.steps(3_000);
-        let mut tenant = support::replay(&run.log, Limits::SMALL);
+        assert!(run.tenant.ledger().waiting > 200);
+        let mut tenant = crate::support::replay(&run.log, Limits::SMALL);
         let (at, swap) = (run.rig.now(), run.rig.policy_entry(OTHER_POLICY, 3));
         let mut lowered = Vec::new();
         tidegate_model::codec::encode(&mut lowered, TenantId(1), &Input::Admin(tidegate_model::input::Admin::Limits(limits)));
@@ -89,7 +90,7 @@ fn past_the_limit_of_pending_inputs_they_are_refused_by_name_and_work_goes_on() 
             tidegate_model::codec::encode(&mut hash, TenantId(1), &Input::Hash);
             push(&mut tenant, hash);
         }
-        // The swap has more than 64 steps' worth of fuel 1 in front of it, so every one of the 64 had to wait.
+        // The swap has more than 64 steps of work in front of it, so every one of the 64 had to wait.
         assert_eq!(refused, expected, "pending {pending}");
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! Source: cell spike §5: an equal digest at restore proved too little, so both machines go on and are compared again.
 
-mod support;
-
-use support::{Run, apply, guard, nightly, seed};
+use crate::support::{Run, apply, guard, nightly, seed};
 use tidegate_core::rig::{OTHER_POLICY, RigConfig};
 use tidegate_core::{RestoreError, Tenant};
 use tidegate_model::limits::Limits;

@@ -1,0 +1,8 @@
+//! Properties of the tenant machine, one file each; they share one driver and one seeded population (feature `rig`).
+
+mod support;
+
+mod fuel;
+mod invariants;
+mod poison;
+mod restore;
