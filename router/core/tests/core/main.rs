@@ -5,4 +5,5 @@ mod support;
 mod fuel;
 mod invariants;
 mod poison;
+mod policy_text;
 mod restore;

@@ -1,0 +1,87 @@
+//! The policy file: each mistake gets file, line, field, what was expected and the nearest valid name.
+
+use tidegate_core::policy::{check, encode, parse};
+use tidegate_core::rig::{OTHER_POLICY, POLICY};
+use tidegate_model::limits::STEPS_MAX;
+
+const GOOD: &str = "name = \"p\"\ndefault_queue = \"sales\"\ndefault_class = \"regular\"\nskills = [\"sales\", \"english\"]\n\
+    [[class]]\nname = \"regular\"\n[[queue]]\nname = \"sales\"\n";
+
+#[test]
+fn good_policies_are_read_and_survive_their_encoding() {
+    for text in [GOOD, POLICY, OTHER_POLICY] {
+        let policy = parse("p.toml", text).expect("a good policy");
+        assert_eq!(check(&policy), Ok(()));
+        assert_eq!(tidegate_core::payload::read_policy(&encode(&policy)), Some(policy));
+    }
+}
+
+#[test]
+fn mistakes_are_named_with_line_and_remedy() {
+    let with = |tail: &str| format!("{GOOD}{tail}");
+    let cases: Vec<(String, &str)> = vec![
+        ("name = ".into(), "p.toml:1:"),
+        (GOOD.replace("skills", "skils"), "did you mean \"skills\"?"),
+        (
+            GOOD.replace("\"sales\"\ndefault_class", "\"salse\"\ndefault_class"),
+            "p.toml:2:17: default_queue: unknown name \"salse\"",
+        ),
+        (GOOD.replace("\"regular\"\nskills", "\"regulr\"\nskills"), "did you mean \"regular\"?"),
+        (with("offer_timeout = \"20\"\n"), "p.toml:9:17: queue.offer_timeout: \"20\" is no span (write a whole number and a unit"),
+        (with("offer_timeout = \"1ms\"\n"), "queue \"sales\".offer_timeout: expected 100 ms to 2147483648 ms, found 1 ms"),
+        (with("weight = \"-x\"\n"), "p.toml:9:10: queue.weight"),
+        (with("length_max = 0\n"), "queue \"sales\".length_max: at least 1"),
+        (with("[[queue.step]]\nname = \"a\"\nrequires = { saels = 1 }\n"), "unknown name \"saels\" (valid names: sales, english)"),
+        (with("[[queue.step]]\nname = \"a\"\nrequires = { english = 1, englsh = 1 }\n"), "did you mean \"english\"?"),
+        (with("[[queue.step]]\nname = \"a\"\nrequires = { sales = 11 }\n"), "level of \"sales\" is 1 to 10, found 11"),
+        (with("[[queue.step]]\nname = \"a\"\nlasts = \"5s\"\n"), "the last step lasts until the contact leaves"),
+        (with("[[queue.step]]\nname = \"a\"\n[[queue.step]]\nname = \"b\"\n"), "every step but the last needs a span"),
+        (with("[[queue.step]]\nname = \"a\"\nskip_if = \"noseat\"\n"), "did you mean \"no-seat\"?"),
+        (with("[[queue]]\nname = \"sales\"\n"), "the name stands twice"),
+        (with("[[class]]\nname = \"gold\"\nslope = 300\n"), "class \"gold\".slope"),
+        (with("[[class]]\nname = \"gold\"\nslope = \"1e3\"\n"), "p.toml:11:9: class.slope: 1e3 is no slope"),
+        (with("[[class]]\nname = \"gold\"\nslope = 2\n"), "a contact may wait for ever"),
+        (with("[[class]]\nname = \"\"\n"), "a name has 1 to 64 bytes, this one has 0"),
+        (with(&format!("[[class]]\nname = \"{}\"\n", "x".repeat(65))), "this one has 65"),
+        (with("[[refuse]]\ntag = \"a\"\nreason = \"b\"\nwhy = \"c\"\n"), "unknown field `why`"),
+        (format!("selection = \"longest\"\n{GOOD}"), "valid names: longest-idle, best-skilled"),
+        (format!("selection = \"best-skiled\"\n{GOOD}"), "did you mean \"best-skilled\"?"),
+        (format!("idle_close_after = \"1ms\"\n{GOOD}"), "idle_close_after: expected 1000 ms"),
+        (GOOD.replace("[[queue]]\nname = \"sales\"\n", ""), "default_queue"),
+    ];
+    for (text, expected) in cases {
+        let errors = parse("p.toml", &text).expect_err(&text).to_string();
+        assert!(errors.contains(expected), "\n{text}\n expected: {expected}\n found:    {errors}");
+        assert!(errors.starts_with("p.toml:"), "{errors}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_text_are_reported_in_order_of_lines() {
+    let text = GOOD.replace("\"sales\"\ndefault_class", "\"no\"\ndefault_class") + "offer_timeout = \"x\"\nwrap_up = \"y\"\n";
+    let errors = parse("p.toml", &text).expect_err("three mistakes").0;
+    assert_eq!(errors.iter().map(|e| e.line).collect::<Vec<_>>(), [2, 9, 10]);
+}
+
+#[test]
+fn limits_are_kept_at_above_and_ten_times_above() {
+    let steps = |n: usize| {
+        let mut text = GOOD.to_string();
+        for i in 0..n {
+            text += &format!("[[queue.step]]\nname = \"s{i}\"\n");
+            if i + 1 < n {
+                text += "lasts = \"1s\"\n";
+            }
+        }
+        text
+    };
+    assert!(parse("p", &steps(STEPS_MAX)).is_ok());
+    for n in [STEPS_MAX + 1, STEPS_MAX * 10] {
+        assert!(parse("p", &steps(n)).expect_err("too many").to_string().contains("1 to 16 steps"));
+    }
+    let padded = |n: usize| format!("{GOOD}#{}", "x".repeat(n - GOOD.len() - 1));
+    assert!(parse("p", &padded(128 * 1024)).is_ok());
+    for n in [128 * 1024 + 1, 1280 * 1024] {
+        assert!(parse("p", &padded(n)).expect_err("too long").to_string().contains("at most 131072 are read"));
+    }
+}
