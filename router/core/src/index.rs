@@ -50,6 +50,22 @@ impl Index {
         }
     }
 
+    /// The first slot under the key's tag, unconfirmed: good enough to prefetch, reads no record.
+    pub(crate) fn guess(&self, key: u128) -> Option<u32> {
+        let tag = (hash(key) >> 32) as u32;
+        let mut at = self.home(tag);
+        loop {
+            let word = self.words[at];
+            if word == 0 {
+                return None;
+            }
+            if (word >> 32) as u32 == tag {
+                return Some(word as u32 - 1);
+            }
+            at = (at + 1) & self.mask();
+        }
+    }
+
     /// Adds an entry; the key must not be there.
     pub(crate) fn insert(&mut self, key: u128, slot: u32) {
         let tag = (hash(key) >> 32) as u32;

@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+use tidegate_matcher::primitive::prefetch_whole;
 
 /// Slots of `T`, at most `limit` in use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -59,6 +60,13 @@ impl<T> Slab<T> {
         let value = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
         Some(value)
+    }
+
+    /// Prefetches every line of a slot.
+    pub(crate) fn prefetch(&self, slot: u32) {
+        if let Some(place) = self.slots.get(slot as usize) {
+            prefetch_whole(place);
+        }
     }
 
     pub(crate) fn get(&self, slot: u32) -> Option<&T> {

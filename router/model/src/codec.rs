@@ -149,6 +149,11 @@ pub fn event(entry: &[u8]) -> u128 {
     entry.get(40..56).and_then(|b| b.try_into().ok()).map_or(0, u128::from_le_bytes)
 }
 
+/// The argument (offer, claim, customer, term) at its fixed offset, for prefetching; 0 when there is no head.
+pub fn argument(entry: &[u8]) -> u64 {
+    entry.get(56..64).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
 /// Stamps place and time into an encoded entry.
 ///
 /// # Panics

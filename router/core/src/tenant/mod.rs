@@ -41,7 +41,7 @@ use tidegate_model::codec;
 use tidegate_model::input::Input;
 use tidegate_model::limits::Limits;
 use tidegate_model::output::{Chain, LimitKind, Outcome, Output, Refusal};
-use tidegate_model::{AccountId, ContactId, ConversationId, SeatId, Seq, TenantId, Timestamp};
+use tidegate_model::{AccountId, ContactId, ConversationId, OfferId, SeatId, Seq, TenantId, Timestamp};
 
 /// A tenant's deciding machine. See the crate's head for how to drive it.
 #[derive(Debug)]
@@ -199,19 +199,31 @@ impl Tenant {
                 self.conversation_index.prefetch(codec::key(entry));
                 self.dedup.prefetch(codec::event(entry));
             }
-            Some(16..=39) => self.seat_index.prefetch(codec::key(entry)),
+            Some(16..=39) => {
+                self.seat_index.prefetch(codec::key(entry));
+                self.engagements.prefetch(seat::offer_slot(OfferId(codec::argument(entry))));
+            }
             _ => {}
         }
     }
 
-    /// Prefetches the conversation's record; call some eight entries ahead.
+    /// Prefetches the records themselves; call some eight entries ahead.
     pub fn prefetch_near(&self, entry: &[u8]) {
-        if let Some(1..=15) = entry.get(1) {
-            if let Some(conversation) =
-                self.conversation_slot(ConversationId(codec::key(entry))).and_then(|s| self.conversations.get(s))
-            {
-                tidegate_matcher::primitive::prefetch_read(conversation);
+        match entry.get(1) {
+            Some(1..=15) => {
+                if let Some(slot) = self.conversation_index.guess(codec::key(entry)) {
+                    self.conversations.prefetch(slot);
+                }
             }
+            Some(16..=39) => {
+                if let Some(slot) = self.seat_index.guess(codec::key(entry)) {
+                    self.seats.prefetch(slot);
+                }
+                if let Some(engagement) = self.engagements.get(seat::offer_slot(OfferId(codec::argument(entry)))) {
+                    self.conversations.prefetch(engagement.conversation);
+                }
+            }
+            _ => {}
         }
     }
 

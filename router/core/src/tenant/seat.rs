@@ -42,7 +42,7 @@ impl Tenant {
         let Some(seat) = self.seats.get(slot) else { return Delta::Refuse(Refusal::UnknownSeat) };
         let content = content_of(&input.act);
         if !input.command.is_none() {
-            if let Some(kept) = seat.answered.iter().find(|a| a.command == input.command) {
+            if let Some(kept) = seat.answer_to(input.command) {
                 return Delta::Repeat(if kept.content == content { kept.outcome } else { Outcome::Conflict });
             }
         }

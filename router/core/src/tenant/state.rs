@@ -3,6 +3,7 @@
 //! Plain data with the few readings that belong to one record alone. Slots (`u32`) point between records; each record is
 //! owned by one of the small machines in the sibling files and changed by its commits only.
 
+use crate::index::hash;
 use crate::timers::Timer;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,7 +21,7 @@ use tidegate_model::{
 /// No slot.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 /// Commands whose outcome a seat keeps.
-pub(crate) const COMMANDS_KEPT: usize = 32;
+pub(crate) const COMMANDS_KEPT: usize = 16;
 /// Most units a seat may have: bounds the work of its sign-out.
 pub(crate) const UNITS_MAX: u16 = 64;
 /// Most channel accounts of a tenant.
@@ -157,6 +158,8 @@ pub(crate) struct Seat {
     /// Slot in the market while signed in.
     pub(crate) market: u32,
     pub(crate) engaged: Vec<u32>,
+    /// Hashes of the commands kept, two cache lines; their answers are read on a hit only.
+    pub(crate) answered_keys: [u64; COMMANDS_KEPT],
     pub(crate) answered: Vec<Answered>,
     pub(crate) answered_next: u8,
 }
@@ -174,6 +177,7 @@ impl Seat {
             open: false,
             market: NOWHERE,
             engaged: Vec::new(),
+            answered_keys: [0; COMMANDS_KEPT],
             answered: Vec::new(),
             answered_next: 0,
         };
@@ -196,13 +200,22 @@ impl Seat {
         self.presence != Presence::SignedOut
     }
 
+    /// The answer kept for a command.
+    pub(crate) fn answer_to(&self, command: CommandId) -> Option<&Answered> {
+        let key = hash(command.0);
+        let place = self.answered_keys.iter().position(|k| *k == key)?;
+        self.answered.get(place).filter(|a| a.command == command)
+    }
+
+    /// Keeps an answer in place of the oldest.
     pub(crate) fn keep(&mut self, answered: Answered) {
-        if self.answered.len() < COMMANDS_KEPT {
-            self.answered.push(answered);
-        } else {
-            self.answered[self.answered_next as usize] = answered;
+        let place = usize::from(self.answered_next);
+        self.answered_keys[place] = hash(answered.command.0);
+        match self.answered.get_mut(place) {
+            Some(old) => *old = answered,
+            None => self.answered.push(answered),
         }
-        self.answered_next = ((self.answered_next as usize + 1) % COMMANDS_KEPT) as u8;
+        self.answered_next = ((place + 1) % COMMANDS_KEPT) as u8;
     }
 }
 
