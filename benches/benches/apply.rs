@@ -16,8 +16,8 @@ use tidegate_model::limits::Limits;
 use tidegate_model::output::{Output, SeatNotice};
 use tidegate_model::policy::{AccountProfile, AgentProfile, Delivery, Requirement};
 use tidegate_model::{
-    AccountId, ClaimId, CommandId, ConversationId, CustomerId, EventId, Level, OfferId, QueueName, ReasonName, SeatId, Seq, TenantId,
-    Timestamp, codec,
+    AccountId, ClaimId, CommandId, ConversationId, CustomerId, EventId, Level, OfferId, QueueName, ReasonName, SeatId, Seq,
+    TenantId, Timestamp, codec,
 };
 
 #[global_allocator]
@@ -47,7 +47,10 @@ fn policy_text() -> String {
         "name = \"bench\"\ndefault_queue = \"q0\"\ndefault_class = \"regular\"\nidle_close_after = \"24h\"\nselection = \"best-skilled\"\n",
     );
     let skills: Vec<String> = (0..QUEUES).map(|i| format!("\"s{i}\"")).collect();
-    text += &format!("skills = [{}]\n[[class]]\nname = \"regular\"\n[[class]]\nname = \"gold\"\nhead_start = \"30s\"\n", skills.join(","));
+    text += &format!(
+        "skills = [{}]\n[[class]]\nname = \"regular\"\n[[class]]\nname = \"gold\"\nhead_start = \"30s\"\n",
+        skills.join(",")
+    );
     for q in 0..QUEUES {
         text += &format!(
             "[[queue]]\nname = \"q{q}\"\noffer_timeout = \"20min\"\nwrap_up = \"20min\"\nlength_max = 1000000\noverdue_after = \"10h\"\n\
@@ -87,7 +90,8 @@ impl Floor {
             claims: Vec::new(),
             wrap_ups: Vec::new(),
         };
-        let account = payload::account(&AccountProfile { name: "web".into(), delivery: Delivery::View, weight: 1, queue: String::new() });
+        let account =
+            payload::account(&AccountProfile { name: "web".into(), delivery: Delivery::View, weight: 1, queue: String::new() });
         floor.apply(&Input::Admin(Admin::Account { account: AccountId(1), profile: &account }));
         let plan = policy::encode(&policy::parse("bench.toml", &policy_text()).expect("the bench's policy"));
         floor.apply(&Input::Admin(Admin::Policy { hash: [1; 32], plan: &plan }));
@@ -95,7 +99,10 @@ impl Floor {
         for seat in 1..=seats {
             let class = seat % 200;
             let skills = (0..6)
-                .map(|i| Requirement { skill: format!("s{}", (class * 7 + i * 5) % QUEUES), level: Level(1 + (class / 32 + i) as u8 % 10) })
+                .map(|i| Requirement {
+                    skill: format!("s{}", (class * 7 + i * 5) % QUEUES),
+                    level: Level(1 + (class / 32 + i) as u8 % 10),
+                })
                 .collect();
             let profile = payload::agent(&AgentProfile { name: format!("a{seat}"), skills, units: 3, cost_ms: 0 });
             floor.apply(&Input::Admin(Admin::Agent { seat: SeatId(seat), profile: &profile }));
@@ -182,7 +189,8 @@ impl Floor {
                     Some(seat(s, if declined { SeatAct::Decline { offer, reason } } else { SeatAct::Accept { offer } }))
                 }
                 12 => take(&mut self.claims, &mut self.rng).map(|(s, claim)| seat(s, SeatAct::End { claim })),
-                13 => take(&mut self.wrap_ups, &mut self.rng).map(|(s, claim)| seat(s, SeatAct::WrapUp { claim, code: ReasonName::NONE })),
+                13 => take(&mut self.wrap_ups, &mut self.rng)
+                    .map(|(s, claim)| seat(s, SeatAct::WrapUp { claim, code: ReasonName::NONE })),
                 _ => None,
             };
             let Some(input) = input else { continue };
@@ -199,7 +207,12 @@ impl Floor {
     }
 }
 
-fn note(output: &Output, offers: &mut Vec<(SeatId, OfferId)>, claims: &mut Vec<(SeatId, ClaimId)>, wrap_ups: &mut Vec<(SeatId, ClaimId)>) {
+fn note(
+    output: &Output,
+    offers: &mut Vec<(SeatId, OfferId)>,
+    claims: &mut Vec<(SeatId, ClaimId)>,
+    wrap_ups: &mut Vec<(SeatId, ClaimId)>,
+) {
     if let Output::Seat { seat, notice } = output {
         match notice {
             SeatNotice::Offered { offer, .. } => offers.push((*seat, *offer)),

@@ -6,6 +6,7 @@
 //! - [`kernel`]: the event calendar, random streams and sampling; the same seed gives the same bytes on every machine;
 //! - [`trace`]: a strict reader for recorded days; [`km`]: patience from censored waits;
 //! - [`bank`]: the bank's days of May 1999 as plans of contacts and agents, shared by the demo and the twin;
+//! - [`twin`]: the whole `Tenant` in virtual time: a log replayed, parity, the bank's days run through it;
 //! - [`report`]: metrics, the figures table and the picture of a day.
 //!
 //! It refuses to know: clocks, threads, sockets, async runtimes, the platform's maths library and hash order
@@ -18,4 +19,6 @@ pub mod km;
 pub mod trace;
 
 pub mod bank;
+pub mod twin;
+
 pub mod report;

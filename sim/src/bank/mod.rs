@@ -4,18 +4,28 @@
 //! twin in virtual time, and both get the same plan for the same seed. What was observed and what was imputed stays told apart
 //! in every contact ([`PatienceSource`], [`HandleSource`]). [`MAPPING`] says in words how rows become contacts.
 //!
-//! It refuses to know: the router, policies, channels, how fast a plan is played. Drive it so: [`crate::trace::read_file`], then
-//! [`BankWeek::plan`], then [`BankWeek::day`]. Times are milliseconds after midnight of the day, local to the bank.
+//! A [`Script`] lists the acts of some days for a player, [`policy`] holds the desk's rules and the names in which contacts ask.
+//!
+//! It refuses to know: the router's state and outputs, channels, clocks. Drive it so: [`crate::trace::read_file`], then
+//! [`BankWeek::plan`], then [`BankWeek::day`] and [`Script::of`]. Times are milliseconds after midnight, local to the bank.
 
+mod between;
 mod contact;
 mod impute;
+pub mod policy;
 mod recorded;
 mod roster;
+mod script;
+mod seniority;
 
+pub use between::Between;
 pub use contact::{Handle, HandleSource, Intent, Patience, PatienceSource, PlannedContact, Recorded};
 pub use impute::{ClassFigures, CurveUse, Imputation, MIN_CELL, MIN_HANG_UPS};
+pub use policy::Asking;
 pub use recorded::{DayCounts, HourFigures, PHANTOM_REASON};
 pub use roster::{BREAK_GAP_MS, Break, PlannedAgent, Presence};
+pub use script::{Act, Course, DeskHabits, Script, Shift, Visit, WrapUp};
+pub use seniority::{HeadStart, LONGEST_TRIED_S, fit_head_start};
 
 use crate::kernel::Streams;
 use crate::trace::{Day, TraceRow};
@@ -30,7 +40,7 @@ pub const STORM_DAY: &str = "1999-05-23";
 pub const STORM_DAY_ASKED: u64 = 2_729;
 
 /// How rows become contacts, for people: what the row says, what the contact does.
-pub const MAPPING: [(&str, &str); 8] = [
+pub const MAPPING: [(&str, &str); 9] = [
     ("PHANTOM", "Refused (phantom record): never offered, out of every rate"),
     ("HANG, no wait of a second or more", "AbandonedWithBot: leaves in the VRU, out of every rate"),
     ("HANG after a wait", "AbandonedWaiting: its patience is the recorded wait"),
@@ -39,6 +49,7 @@ pub const MAPPING: [(&str, &str); 8] = [
     ("not served in the record", "handle time drawn from served contacts of its class and hour, flagged imputed"),
     ("VRU time below zero", "arrives where its queue begins"),
     ("agents", "present from first to last service of the day; a gap over 30 minutes is a break; skills as served that day"),
+    ("wrap-up", "not recorded: drawn from the gaps between an agent's services through which somebody waited"),
 ];
 
 /// All days of a trace, planned.

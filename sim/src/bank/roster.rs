@@ -50,10 +50,22 @@ pub struct Presence {
 impl PlannedAgent {
     /// The spans of being there and not on a break, ascending.
     pub fn presences(&self) -> Vec<Presence> {
-        let begins = std::iter::once(self.sign_in_ms).chain(self.breaks.iter().map(|pause| pause.until_ms));
-        let ends = self.breaks.iter().map(|pause| pause.from_ms).chain(std::iter::once(self.sign_out_ms));
-        begins.zip(ends).map(|(from_ms, until_ms)| Presence { from_ms, until_ms }).collect()
+        presences(self.sign_in_ms, &self.breaks, self.sign_out_ms)
     }
+}
+
+impl Break {
+    /// The same break, counted from an origin that lies `by_ms` earlier.
+    pub(super) fn later_by(self, by_ms: u64) -> Self {
+        Self { from_ms: self.from_ms + by_ms, until_ms: self.until_ms + by_ms }
+    }
+}
+
+/// What breaks leave of a day from sign-in to sign-out.
+pub(super) fn presences(sign_in_ms: u64, breaks: &[Break], sign_out_ms: u64) -> Vec<Presence> {
+    let begins = std::iter::once(sign_in_ms).chain(breaks.iter().map(|pause| pause.until_ms));
+    let ends = breaks.iter().map(|pause| pause.from_ms).chain(std::iter::once(sign_out_ms));
+    begins.zip(ends).map(|(from_ms, until_ms)| Presence { from_ms, until_ms }).collect()
 }
 
 /// The agents of one day's rows, by name.

@@ -113,6 +113,16 @@ impl Day {
         }
         Self::new(text[..4].parse().ok()?, text[5..7].parse().ok()?, text[8..].parse().ok()?)
     }
+
+    /// Days from 1 March of year 0 (proleptic Gregorian): the difference of two dates' numbers is the days between them.
+    pub fn number(self) -> u64 {
+        // Counted from March, so that the leap day ends the year.
+        let (year, month) = match (u64::from(self.year), u64::from(self.month)) {
+            (year, month @ 1..=2) => (year - 1, month + 9),
+            (year, month) => (year, month - 3),
+        };
+        year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + u64::from(self.day) - 1
+    }
 }
 
 impl ServiceType {
@@ -292,5 +302,15 @@ mod tests {
         let mut defects = Defects::default();
         defects.add(Problem::NotUtf8);
         assert_eq!(defects, Defects::default());
+    }
+
+    #[test]
+    fn day_numbers_are_consecutive() {
+        let number = |text: &str| Day::parse(text).map(Day::number).unwrap_or_else(|| panic!("{text} is a date"));
+        for (before, after) in [("1999-12-31", "2000-01-01"), ("2000-02-28", "2000-02-29"), ("2000-02-29", "2000-03-01")] {
+            assert_eq!(number(after) - number(before), 1, "{before} to {after}");
+        }
+        assert_eq!(number("1999-03-01") - number("1999-02-28"), 1);
+        assert_eq!(number("2099-05-16") - number("1999-05-16"), 36_525);
     }
 }

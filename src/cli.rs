@@ -1,0 +1,138 @@
+//! Arguments. Only commands that work are listed; the README's status table says what is to come.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Tidegate (潮闸): a contact router whose simulator runs the same deciding code.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Language of what people read.
+    #[arg(long, global = true, value_enum, env = "TIDEGATE_LANG", default_value = "en")]
+    pub lang: crate::say::Lang,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The main job on real input: a call-centre day through a live node, proved against its twin.
+    Demo(Demo),
+    /// A node: router, web chat, agent desk, administration. Without configuration a demonstration tenant.
+    Serve(Serve),
+    /// A stopped node's log through the twin: what was decided, and whether it is decided again.
+    Replay(Replay),
+    /// The log of a stopped node.
+    #[command(subcommand)]
+    Journal(Journal),
+    /// Configuration files.
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// `tidegate demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// All eight days (10,034 rows) instead of one.
+    #[arg(long, conflicts_with = "day")]
+    pub week: bool,
+    /// Which day of the record.
+    #[arg(long, default_value = tidegate_sim::bank::STORM_DAY)]
+    pub day: String,
+    /// Log seconds in one second of yours; 480 for a day, 2,880 for the week.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub speed: Option<u32>,
+    /// Only what comes between these hours of the day, as FROM-TO.
+    #[arg(long, value_parser = hours)]
+    pub hours: Option<(u64, u64)>,
+    /// Where the node keeps its log; a temporary directory otherwise. It must not hold a log yet.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Where the picture goes.
+    #[arg(long, default_value = "tidegate-demo.svg")]
+    pub picture: PathBuf,
+    /// Another trace than the built-in one, in the same columns.
+    #[arg(long)]
+    pub trace: Option<PathBuf>,
+    /// Stop at the first finding in the trace.
+    #[arg(long)]
+    pub strict: bool,
+    /// Seed of imputed patience and handle times.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Figures as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn hours(text: &str) -> Result<(u64, u64), String> {
+    let parse = || {
+        let (from, to) = text.split_once('-')?;
+        Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?))
+    };
+    match parse() {
+        Some((from, to)) if from < to && to <= 24 => Ok((from, to)),
+        _ => Err("write two whole hours from 0 to 24, as in 20-22".into()),
+    }
+}
+
+/// `tidegate serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Configuration; a demonstration tenant without it.
+    #[arg(short, long)]
+    pub config: Option<PathBuf>,
+    /// Address to listen on; overrides the configuration.
+    #[arg(long)]
+    pub listen: Option<String>,
+    /// Where the node keeps its log; overrides the configuration. A temporary directory without either.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// What was started, as one line of JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidegate replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Directory of a stopped node's log.
+    pub journal: PathBuf,
+    /// Figures as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidegate journal`.
+#[derive(Debug, Subcommand)]
+pub enum Journal {
+    /// Reads everything and names what is damaged; exit code 1 if anything is.
+    Verify(JournalDir),
+    /// What the log holds.
+    Inspect(JournalDir),
+    /// Every entry as one line of JSON on stdout; bodies stay out.
+    Export(JournalDir),
+}
+
+/// A directory of a log.
+#[derive(Debug, Args)]
+pub struct JournalDir {
+    /// Directory of a stopped node's log.
+    pub journal: PathBuf,
+    /// Figures as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidegate config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Reads a configuration and the policies it names, and reports every fault with file, line and field.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// A commented example that passes `check`.
+    Example,
+}

@@ -1,0 +1,154 @@
+//! A node with its channels on one listener: what `serve` and `demo` both start and stop.
+//!
+//! One axum server carries customers and desks (`channels`) and administration, health and metrics (`router`). Tokens of
+//! customers and agents come from one authority; administration has tokens of its own.
+
+use anyhow::Context;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tidegate_channels as channels;
+use tidegate_channels::{Config, Inbox, Key, KeyRing, NameTable, TokenAuthority};
+use tidegate_journal::RealDisk;
+use tidegate_model::port::AgentGrant;
+use tidegate_model::{Millis, SeatId, TenantId};
+use tidegate_router::auth::{AdminGrant, Admins, Scope};
+use tidegate_router::http;
+use tidegate_router::node::{Node, NodeConfig, NodeHandle, TenantConfig};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// How long clients are asked to stay away when the node goes down.
+const RETRY_AFTER: Millis = Millis(1_000);
+
+/// What a floor is started with.
+pub struct FloorConfig {
+    /// Address to listen on.
+    pub listen: String,
+    /// The node.
+    pub node: NodeConfig,
+    /// Web inboxes.
+    pub inboxes: Vec<Inbox>,
+    /// Secret of customers' and agents' tokens; the same after a restart keeps them valid.
+    pub key: Key,
+    /// Administration tokens.
+    pub admins: Vec<(String, Scope, String)>,
+    /// Lets channels adjust.
+    pub tune: fn(&mut Config),
+}
+
+/// A running floor.
+pub struct Floor {
+    /// The node.
+    pub node: NodeHandle,
+    /// Who mints tokens.
+    pub authority: Arc<TokenAuthority>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Notified when an operator asks for a drain.
+    pub drain_wanted: Arc<Notify>,
+    channels: channels::Handle,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Floor {
+    /// Starts node, channels and listener; returns once it serves.
+    pub async fn start(config: FloorConfig, dir: &Path) -> anyhow::Result<Self> {
+        let FloorConfig { listen, node, inboxes, key, admins, tune } = config;
+        let tenants: Vec<(TenantId, Vec<SeatId>)> =
+            node.tenants.iter().map(|t| (t.id, t.agents.iter().map(|(seat, _)| *seat).collect())).collect();
+        let names = NameTable::new(names_of(&node.tenants));
+        let disk = RealDisk::open(dir).with_context(|| format!("{} cannot be used for the log", dir.display()))?;
+        let node = Node::start(node, disk, &tokio::runtime::Handle::current()).await.context("the node did not start")?;
+        let authority = Arc::new(TokenAuthority::new(KeyRing::new(vec![key])?, channels::auth::system_clock()));
+        let mut config = Config::new(inboxes, authority.clone(), names);
+        tune(&mut config);
+        let (customers, channels) =
+            channels::router(config, Arc::new(node.clone()), Arc::new(node.clone()), authority.clone()).context("channels")?;
+        for gauge in channels.gauges() {
+            let (name, handle) = (gauge.name, channels.clone());
+            let used = move || handle.gauges().iter().find(|g| g.name == name).map(|g| g.used as u64);
+            node.gauges().register(name, gauge.limit as u64, used);
+        }
+        for (tenant, seats) in tenants {
+            // Seats that were signed in before a restart: their leases run from now.
+            let signed_in = node.query(tenant, move |machine| signed_in(machine, &seats)).await.unwrap_or_default();
+            channels.adopt_seats(tenant, &signed_in);
+        }
+        let mut table = Admins::new(random()?);
+        for (name, scope, token) in admins {
+            table.add(&token, AdminGrant { name, scope, tenant: None })?;
+        }
+        let drain_wanted = Arc::new(Notify::new());
+        let api = http::router(http::Api::new(node.clone(), table, drain_wanted.clone()));
+        let listener = TcpListener::bind(&listen).await.with_context(|| format!("cannot listen on {listen}; is it in use?"))?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        let (stop, stopped) = oneshot::channel();
+        // Paths of customers and desks are tried first; everything else is administration's, its 404 included.
+        let routes = customers.fallback_service(api);
+        let server = tokio::spawn(async move {
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
+        });
+        Ok(Self { node, authority, address, drain_wanted, channels, stop, server })
+    }
+
+    /// Base address for clients.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// An agent's token, good for a day.
+    pub fn agent_token(&self, tenant: TenantId, seat: SeatId) -> anyhow::Result<String> {
+        let token = self.authority.mint_agent(&AgentGrant { tenant, seat }, 86_400);
+        token.map_err(|error| anyhow::anyhow!("an agent's token could not be signed: {error:?}"))
+    }
+
+    /// Goes down gracefully: clients are told, what was taken is decided and answered, a snapshot is written.
+    pub async fn drain(self) -> anyhow::Result<()> {
+        self.node.begin_drain();
+        self.channels.drain(RETRY_AFTER).await;
+        let _ = self.stop.send(());
+        let drained = self.node.drain().await;
+        self.server.await.context("the server ended by a panic")?.context("the listener failed")?;
+        drained.context("the node could not drain")?;
+        Ok(())
+    }
+}
+
+fn signed_in(machine: &tidegate_core::Tenant, seats: &[SeatId]) -> Vec<SeatId> {
+    let there =
+        |seat: &SeatId| machine.seat_snapshot(*seat).is_some_and(|s| s.presence != tidegate_model::output::Presence::SignedOut);
+    seats.iter().copied().filter(there).collect()
+}
+
+/// Names that people read in transcripts and offers.
+fn names_of(tenants: &[TenantConfig]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for text in tenants.iter().filter_map(|tenant| tenant.policy.as_ref()) {
+        if let Ok(policy) = tidegate_core::policy::parse(&text.file, &text.text) {
+            names.extend(policy.queues.iter().map(|q| q.name.clone()));
+            names.extend(policy.classes.iter().map(|c| c.name.clone()));
+            names.extend(policy.refusals.iter().map(|r| r.reason.clone()));
+            names.extend(policy.skills);
+        }
+    }
+    names
+}
+
+/// Bytes of the operating system's entropy.
+pub fn random() -> anyhow::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no entropy: {error}"))?;
+    Ok(bytes)
+}
+
+/// A random token, in hexadecimal.
+pub fn random_token() -> anyhow::Result<String> {
+    Ok(random()?.iter().map(|b| format!("{b:02x}")).collect())
+}
