@@ -4,6 +4,7 @@
 //! customers and agents come from one authority; administration has tokens of its own.
 
 use anyhow::Context;
+use axum::serve::ListenerExt;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -49,7 +50,7 @@ pub struct Floor {
     pub address: SocketAddr,
     /// Notified when an operator asks for a drain.
     pub drain_wanted: Arc<Notify>,
-    channels: channels::Handle,
+    channels: Arc<channels::Handle>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -68,9 +69,11 @@ impl Floor {
         tune(&mut config);
         let (customers, channels) =
             channels::router(config, Arc::new(node.clone()), Arc::new(node.clone()), authority.clone()).context("channels")?;
+        let channels = Arc::new(channels);
         for gauge in channels.gauges() {
-            let (name, handle) = (gauge.name, channels.clone());
-            let used = move || handle.gauges().iter().find(|g| g.name == name).map(|g| g.used as u64);
+            // Weak: the channels hold the node, and the node's gauges must not hold the channels in turn.
+            let (name, handle) = (gauge.name, Arc::downgrade(&channels));
+            let used = move || handle.upgrade()?.gauges().iter().find(|g| g.name == name).map(|g| g.used as u64);
             node.gauges().register(name, gauge.limit as u64, used);
         }
         for (tenant, seats) in tenants {
@@ -93,6 +96,8 @@ impl Floor {
             let shutdown = async {
                 let _ = stopped.await;
             };
+            // Small frames both ways: waiting to fill a segment would cost tens of milliseconds.
+            let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
             axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
         });
         Ok(Self { node, authority, address, drain_wanted, channels, stop, server })

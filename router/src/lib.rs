@@ -1,1 +1,20 @@
-//! skeleton
+//! The live skin of the router: one node's cell and, around it, actors, ports and the HTTP API.
+//!
+//! [`cell`] carries inputs through ring, log and decision and hands the outputs on; [`log_time`] stamps them; [`transcript`]
+//! finds the numbered items of a conversation again; [`gauge`] lists every queue of the node. The live halves of
+//! conversations and seats, the ports of channels and the operators' API stand on [`cell::CellHandle`] and
+//! [`cell::CellSink`] and on nothing else of the cell.
+//!
+//! It never decides: decisions are `tidegate-core`'s, and a test replays this crate's log in the twin to prove it.
+
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod cell;
+pub mod gauge;
+pub mod http;
+pub mod live;
+pub mod log_time;
+pub mod metrics;
+pub mod node;
+pub mod transcript;

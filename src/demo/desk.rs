@@ -144,7 +144,7 @@ impl Shift {
             DeskEvent::Rescinded { offer, .. } => duty.due.retain(|_, act| !matches!(act, Act::Accept(o, _) if *o == offer)),
             DeskEvent::Assigned(ClaimSeen { claim, contact, conversation, .. }) => {
                 let needs = self.needs.get(&conversation).copied().unwrap_or_default();
-                let seat = format!("{:016x}", self.shift.seat.0);
+                let seat = desk.session().seat.clone();
                 let held = duty.claims.len() + 1;
                 let place = histories.claimed(Claim { seat, conversation, contact, from: Instant::now(), until: None }, held);
                 duty.claims.insert(claim.clone(), (place, needs.pause_ms));

@@ -80,7 +80,8 @@ pub async fn run(args: &Demo, plan: Plan, lang: Lang) -> Result<(), Failure> {
     while let Ok(Some(shift)) = tokio::time::timeout_at(rest, players.join_next()).await {
         shift.context("an agent's player ended by a panic")?;
     }
-    players.abort_all();
+    // Players hold the node: all of them must be gone before it can let go of its log.
+    players.shutdown().await;
     progress.finish_and_clear();
 
     let live = verdict::Live::of(&floor).await?;

@@ -1,0 +1,239 @@
+//! Where the rims come together: one axum router for customers and desks, and a handle to drain and to look inside.
+//!
+//! It refuses to know who the router is: ports only. Mount the router on any listener; call [`Handle::drain`] before the
+//! listener is stopped, and read [`Handle::gauges`] and [`Handle::counters`] for metrics.
+
+use crate::bucket::Bucket;
+use crate::config::{Config, ConfigError, Inbox, origin_allowed};
+use crate::desk::seats::Seats;
+use crate::gauges::{Counters, Gauge, Level, bump};
+use crate::problem::Problem;
+use crate::web::machine::Admission;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
+use axum::routing::{get, post};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tidegate_model::port::{Authenticator, Ingress, SeatPort};
+use tidegate_model::{AccountId, Millis, SeatId, TenantId, Timestamp};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// What every connection shares.
+pub(crate) struct Shared {
+    pub config: Config,
+    pub ingress: Arc<dyn Ingress>,
+    pub desk_port: Arc<dyn SeatPort>,
+    pub auth: Arc<dyn Authenticator>,
+    pub counters: Counters,
+    pub web_connections: Arc<Level>,
+    pub web_pending: Arc<Level>,
+    pub desk_connections: Arc<Level>,
+    pub desk_pending: Arc<Level>,
+    pub desk_notices: Arc<Level>,
+    pub seats: Seats,
+    pub rates: crate::web::http::Rates,
+    pub drain: watch::Sender<Option<Millis>>,
+    by_name: HashMap<String, usize>,
+    by_account: HashMap<(TenantId, AccountId), usize>,
+    sessions: Mutex<Bucket>,
+    started: Instant,
+}
+
+impl Shared {
+    /// Monotonic time since the start.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The wall clock, for display.
+    pub fn wall(&self) -> Timestamp {
+        Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_millis() as u64))
+    }
+
+    /// An instant of the runtime's clock for a time of ours.
+    pub fn instant(&self, at: Timestamp) -> Instant {
+        // A deadline that never comes is a day away: the loop looks again then.
+        self.started + Duration::from_millis(at.0.min(self.now().0.saturating_add(86_400_000)))
+    }
+
+    /// An inbox by its public name.
+    pub fn inbox(&self, name: &str) -> Option<&Inbox> {
+        self.by_name.get(name).map(|at| &self.config.inboxes[*at])
+    }
+
+    /// Whether any inbox lets this origin in; no origin is let in.
+    pub fn any_inbox_allows(&self, headers: &HeaderMap) -> Result<Option<String>, Problem> {
+        let Some(origin) = origin_of(headers)? else { return Ok(None) };
+        if self.config.inboxes.iter().any(|inbox| origin_allowed(&inbox.origins, &origin)) {
+            return Ok(Some(origin));
+        }
+        bump(&self.counters.origins_refused);
+        Err(foreign_origin())
+    }
+
+    /// Whether a desk may come from this origin.
+    pub fn desk_allows(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        match origin_of(headers)? {
+            Some(origin) if !origin_allowed(&self.config.desk_origins, &origin) => {
+                bump(&self.counters.origins_refused);
+                Err(foreign_origin())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a customer's token and whether its inbox takes this origin.
+    pub fn admit(&self, token: &str, origin: Option<&str>) -> Result<Admission, Problem> {
+        let refused = |problem| {
+            bump(&self.counters.tokens_refused);
+            Err(problem)
+        };
+        let grant = match self.auth.customer(token) {
+            Ok(grant) => grant,
+            Err(error) => return refused(Problem::auth(error)),
+        };
+        let Some(at) = self.by_account.get(&(grant.tenant, grant.account)) else {
+            return refused(Problem::auth(tidegate_model::port::AuthError::Audience));
+        };
+        let inbox = &self.config.inboxes[*at];
+        if origin.is_some_and(|origin| !origin_allowed(&inbox.origins, origin)) {
+            bump(&self.counters.origins_refused);
+            return Err(foreign_origin());
+        }
+        let may_write = !inbox.verified_only || !grant.customer.is_none();
+        Ok(Admission { grant, may_write })
+    }
+
+    /// Takes one opening of a session.
+    pub fn take_session(&self) -> Result<(), Problem> {
+        lock(&self.sessions).take(self.now()).map_err(Problem::rate)
+    }
+}
+
+/// A lock whose holder cannot have left the value half-made.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn origin_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    match headers.get(header::ORIGIN) {
+        None => Ok(None),
+        Some(value) => value.to_str().map(|text| Some(text.to_owned())).map_err(|_| foreign_origin()),
+    }
+}
+
+fn foreign_origin() -> Problem {
+    Problem::new("foreign-origin", "this page may not speak here", 403, "add the page's origin to the list of the inbox")
+}
+
+/// A look inside, and the way to go down gracefully.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Lets nobody in any more, tells every client `bye` with a pause, and resolves when all connections have ended.
+    pub async fn drain(&self, retry_after: Millis) {
+        self.shared.drain.send_replace(Some(retry_after));
+        // Every connection holds a receiver.
+        self.shared.drain.closed().await;
+    }
+
+    /// Starts the lease of seats that the router knows as signed in although no desk of this node serves them: after a
+    /// restart. A desk that signs in or resumes in time ends it.
+    pub fn adopt_seats(&self, tenant: TenantId, seats: &[SeatId]) {
+        for seat in seats {
+            crate::desk::rim::adopt(&self.shared, tenant, *seat);
+        }
+    }
+
+    /// Every queue and table with its length and its limit.
+    pub fn gauges(&self) -> Vec<Gauge> {
+        let shared = &self.shared;
+        vec![
+            shared.web_connections.gauge("web_connections"),
+            shared.web_pending.gauge("web_pending"),
+            shared.rates.gauge("web_rates"),
+            shared.desk_connections.gauge("desk_connections"),
+            shared.desk_pending.gauge("desk_pending"),
+            shared.desk_notices.gauge("desk_notices"),
+            shared.seats.gauge("desk_seats"),
+            Gauge { name: "names", used: shared.config.names.len(), limit: crate::names::NAMES_MAX },
+        ]
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        self.shared.counters.all()
+    }
+
+    /// One count by name; 0 for an unknown name.
+    pub fn count(&self, name: &str) -> u64 {
+        self.counters().into_iter().find_map(|(known, value)| (known == name).then_some(value)).unwrap_or(0)
+    }
+}
+
+/// The router for customers and desks.
+///
+/// Serve it on a listener with `TCP_NODELAY` (axum's `ListenerExt::tap_io`): frames are small and written one by one, and
+/// without it each may wait 40 ms for the acknowledgement of the one before (measured: the contract suite took 51.6 s without it, 5.6 s with it).
+///
+/// # Errors
+/// [`ConfigError`] when the configuration cannot work.
+pub fn router(
+    config: Config,
+    ingress: Arc<dyn Ingress>,
+    seats: Arc<dyn SeatPort>,
+    auth: Arc<dyn Authenticator>,
+) -> Result<(axum::Router, Handle), ConfigError> {
+    config.check()?;
+    let (web, desk) = (config.web, config.desk);
+    let by_name = config.inboxes.iter().enumerate().map(|(at, inbox)| (inbox.name.clone(), at)).collect();
+    let by_account = config.inboxes.iter().enumerate().map(|(at, inbox)| ((inbox.tenant, inbox.account), at)).collect();
+    let shared = Arc::new(Shared {
+        ingress,
+        desk_port: seats,
+        auth,
+        counters: Counters::default(),
+        web_connections: Level::new(web.connections),
+        web_pending: Level::new(web.connections.saturating_mul(web.pending + 1)),
+        desk_connections: Level::new(desk.connections),
+        desk_pending: Level::new(desk.connections.saturating_mul(desk.pending + 1)),
+        desk_notices: Level::new(desk.connections.saturating_mul(desk.notices)),
+        seats: Seats::new(desk.seats),
+        rates: crate::web::http::Rates::new(web),
+        drain: watch::Sender::new(None),
+        by_name,
+        by_account,
+        sessions: Mutex::new(Bucket::new(web.sessions_per_second, web.sessions_per_second, Timestamp(0))),
+        started: Instant::now(),
+        config,
+    });
+    let cors = {
+        let shared = Arc::clone(&shared);
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::predicate(move |origin: &HeaderValue, _: &request::Parts| {
+                let allowed = |text| shared.config.inboxes.iter().any(|inbox| origin_allowed(&inbox.origins, text));
+                origin.to_str().is_ok_and(allowed)
+            }))
+            .allow_methods([Method::GET, Method::POST])
+            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("last-event-id")])
+            .max_age(Duration::from_secs(600))
+    };
+    let customers = axum::Router::new()
+        .route("/v1/web/sessions", post(crate::web::http::open_session))
+        .route("/v1/web/begin", post(crate::web::http::begin))
+        .route("/v1/web/request_agent", post(crate::web::http::request_agent))
+        .route("/v1/web/messages", post(crate::web::http::message))
+        .route("/v1/web/leave", post(crate::web::http::leave))
+        .route("/v1/web/transcript", get(crate::web::http::transcript))
+        .route("/v1/web/events", get(crate::web::http::events))
+        .route("/v1/web/ws", get(crate::web::http::websocket))
+        .layer(cors);
+    let desks = axum::Router::new().route("/v1/desk/ws", get(crate::desk::rim::websocket));
+    let router = customers.merge(desks).with_state(Arc::clone(&shared));
+    Ok((router, Handle { shared }))
+}

@@ -1,0 +1,167 @@
+//! The way out: outputs of decided batches to the sink, answers to those who wait, items to the transcript index.
+//!
+//! In this order for each batch: transcript index (so that whoever is answered can read what he wrote), sink (under a pass of
+//! the term fence: a fenced cell emits nothing), answers. An answer is given only for entries that the commit watermark
+//! covers. One holder at a time: the apply thread while the node is idle, else the egress thread. A panic of the sink is
+//! caught and counted; rows of effects stay open and are emitted again. It refuses to know what outputs mean.
+
+use super::CellSink;
+use super::batch::Carried;
+use super::front::Reply;
+use super::shared::Shared;
+use super::stages::{Stage, between};
+use crate::transcript::Added;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tidegate_matcher::ring::spsc;
+use tidegate_model::output::{Item, Outcome, Output};
+use tidegate_model::{Seq, TenantId};
+
+/// Outputs of one tenant in a row.
+pub(crate) struct Run {
+    pub tenant: TenantId,
+    pub outputs: usize,
+}
+
+/// A snapshot's machines, on their way to the index and the disk.
+pub(crate) struct SnapshotOrder {
+    pub seq: Seq,
+    pub position: u64,
+    pub bytes: Vec<u8>,
+}
+
+/// A decided batch.
+pub(crate) struct Decided {
+    pub first: Seq,
+    pub durable: Instant,
+    pub decided_at: Instant,
+    pub outputs: Vec<Output>,
+    pub runs: Vec<Run>,
+    pub replies: Vec<(Reply, Outcome)>,
+    pub entries: Vec<Carried>,
+    /// Entries of earlier batches that were answered in this one.
+    pub late: Vec<(Seq, Carried)>,
+    pub snapshot: Option<SnapshotOrder>,
+}
+
+impl Decided {
+    pub fn new(first: Seq, durable: Instant, entries: usize) -> Self {
+        Self {
+            first,
+            durable,
+            decided_at: durable,
+            outputs: Vec::with_capacity(entries * 3),
+            runs: Vec::new(),
+            replies: Vec::with_capacity(entries),
+            entries: Vec::new(),
+            late: Vec::new(),
+            snapshot: None,
+        }
+    }
+
+    /// Where the entry `seq` stands in the log, as far as this batch knows.
+    fn position(&self, seq: Seq) -> Option<u64> {
+        let own = seq.0.checked_sub(self.first.0).and_then(|i| self.entries.get(i as usize)).map(|carried| carried.position);
+        own.or_else(|| self.late.iter().find(|(of, _)| *of == seq).map(|(_, carried)| carried.position))
+    }
+}
+
+/// See the module head.
+pub(crate) struct Egress {
+    shared: Arc<Shared>,
+    sink: Box<dyn CellSink>,
+    keeper: spsc::Producer<SnapshotOrder>,
+}
+
+impl Egress {
+    pub fn new(shared: Arc<Shared>, sink: Box<dyn CellSink>, keeper: spsc::Producer<SnapshotOrder>) -> Self {
+        Self { shared, sink, keeper }
+    }
+
+    /// Hands outputs of one tenant to the sink, unless the term is fenced.
+    pub fn hand_on(&mut self, tenant: TenantId, outputs: &[Output]) {
+        let Some(_pass) = self.shared.fence.enter(self.shared.term.0) else { return };
+        let sink = &mut self.sink;
+        if catch_unwind(AssertUnwindSafe(|| sink.outputs(tenant, outputs))).is_err() {
+            self.shared.sink_panics.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Emits one batch.
+    pub fn emit(&mut self, mut decided: Decided) {
+        self.index(&decided);
+        let mut from = 0;
+        for run in &decided.runs {
+            let outputs = &decided.outputs[from..from + run.outputs];
+            self.hand_on(run.tenant, outputs);
+            from += run.outputs;
+        }
+        self.keep_decisions(&decided);
+        let last = (decided.first.0 + decided.entries.len() as u64).saturating_sub(1);
+        for (reply, outcome) in decided.replies.drain(..) {
+            // The proposer passes on what is durable and nothing else; this is the second bolt on that door.
+            assert!(self.shared.watermark.covers(last), "an answer before the watermark covers entry {last}");
+            reply.answer(Ok(outcome));
+        }
+        let now = Instant::now();
+        let stages = &self.shared.stages;
+        let submitted = || decided.entries.iter().filter(|carried| carried.submitted.is_some());
+        stages.record(Stage::Egress, submitted().map(|_| between(decided.decided_at, now)));
+        stages.record(Stage::CommittedToEffect, submitted().map(|_| between(decided.durable, now)));
+        let messages = decided.entries.into_iter().filter(|carried| is_message(&carried.bytes));
+        self.shared.transcripts.tail().add(messages.map(|carried| (carried.position, carried.bytes)));
+        self.shared.emitted.fetch_max(last, Ordering::Release);
+        if let Some(mut order) = decided.snapshot {
+            self.shared.transcripts.snapshot(&mut order.bytes);
+            // The keeper takes one at a time and apply orders one at a time, so there is room, and a last one may wait.
+            let _broken = self.keeper.push_wait(order);
+        }
+    }
+
+    fn index(&self, decided: &Decided) {
+        let mut from = 0;
+        for run in &decided.runs {
+            for output in &decided.outputs[from..from + run.outputs] {
+                let Output::Transcript { conversation, n, seq, at, item, .. } = output else { continue };
+                let entry = decided.position(*seq).unwrap_or_else(|| decided.entries.first().map_or(0, |c| c.position));
+                let body = match item {
+                    Item::FromCustomer | Item::FromSeat { .. } => decided.position(*seq),
+                    _ => None,
+                };
+                let added = Added { conversation: *conversation, n: *n, at: *at, item: *item, entry, body };
+                self.shared.transcripts.add(run.tenant, &added);
+            }
+            from += run.outputs;
+        }
+    }
+
+    fn keep_decisions(&self, decided: &Decided) {
+        let Some(kept) = &self.shared.decisions else { return };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut from = 0;
+        for run in &decided.runs {
+            let records = decided.outputs[from..from + run.outputs].iter().filter_map(|output| match output {
+                Output::Decision(record) => Some(record.digest()),
+                _ => None,
+            });
+            kept.entry(run.tenant).or_default().extend(records);
+            from += run.outputs;
+        }
+    }
+}
+
+/// Kinds of entries that hold a body: a customer's message (3) and a seat's (22).
+fn is_message(entry: &[u8]) -> bool {
+    matches!(entry.get(1), Some(3 | 22))
+}
+
+/// The egress thread: takes what apply hands over.
+pub(crate) fn run(mut ring: spsc::Consumer<Decided>, state: &Mutex<Egress>, done: &AtomicU64) {
+    while let Some(decided) = ring.pop() {
+        state.lock().unwrap_or_else(PoisonError::into_inner).emit(decided);
+        done.fetch_add(1, Ordering::Release);
+    }
+    state.lock().unwrap_or_else(PoisonError::into_inner).keeper.close();
+}

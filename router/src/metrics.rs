@@ -1,0 +1,159 @@
+//! Metrics in Prometheus' text form, rendered on demand from where the figures are kept.
+//!
+//! There is no second set of counters and no process-wide recorder: each scrape walks the queues' registry, the cell, the
+//! live halves and every tenant's ledger, and writes them through the exporter's own recorder, so that names, types and
+//! escaping are the library's. Several nodes in one process therefore never mix. It refuses to know who scrapes.
+
+use crate::cell::Intake;
+use crate::live::Census;
+use crate::node::NodeHandle;
+use metrics::{Recorder, counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tidegate_core::Ledger;
+use tidegate_core::ledger::exit_slugs;
+use tidegate_model::ids::TenantId;
+
+/// One tenant's figures, read from its machine.
+struct TenantFigures {
+    id: TenantId,
+    ledger: Ledger,
+    pressure: Vec<(&'static str, u64, u64)>,
+    queues: Vec<(String, u32, u32)>,
+    conversations: u32,
+}
+
+/// Renders all figures of a node.
+pub async fn render(node: &NodeHandle) -> String {
+    let mut tenants = Vec::new();
+    for id in node.cell().status().tenants {
+        let figures = node.query(id, move |machine| {
+            let names = machine.policy().map(|policy| policy.queues.as_slice()).unwrap_or_default();
+            // Queues stand in the order of the policy's.
+            let queues = machine
+                .queues()
+                .iter()
+                .zip(names)
+                .map(|(view, queue)| (queue.name.clone(), view.waiting, view.length_max))
+                .collect();
+            TenantFigures {
+                id,
+                ledger: machine.ledger(),
+                pressure: machine.pressure(),
+                queues,
+                conversations: machine.conversations(),
+            }
+        });
+        // A tenant that cannot be asked now (a busy cell) is missing from this scrape, which its alert sees.
+        tenants.extend(figures.await.ok());
+    }
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let rendered = recorder.handle();
+    metrics::with_local_recorder(&recorder, || record(&recorder, node, &tenants));
+    rendered.render()
+}
+
+fn record(_recorder: &impl Recorder, node: &NodeHandle, tenants: &[TenantFigures]) {
+    describe_gauge!("tidegate_queue_length", "Entries standing in a queue of the node");
+    describe_gauge!("tidegate_queue_limit", "Most entries that the queue holds");
+    for queue in node.gauges().read() {
+        gauge!("tidegate_queue_length", "queue" => queue.name.clone()).set(queue.length as f64);
+        gauge!("tidegate_queue_limit", "queue" => queue.name).set(queue.limit as f64);
+    }
+    cell(node);
+    live(node);
+    for tenant in tenants {
+        ledger(tenant);
+    }
+    for (id, counts) in node.live().contacts() {
+        let tenant = id.0.to_string();
+        counter!("tidegate_decisions_total", "tenant" => tenant.clone()).absolute(counts.decisions);
+        counter!("tidegate_conversations_opened_total", "tenant" => tenant.clone()).absolute(counts.opened);
+        counter!("tidegate_conversations_closed_total", "tenant" => tenant).absolute(counts.closed);
+    }
+}
+
+fn cell(node: &NodeHandle) {
+    let status = node.cell().status();
+    describe_gauge!("tidegate_ready", "1 while the node should get traffic");
+    gauge!("tidegate_ready").set(f64::from(u8::from(node.is_ready())));
+    gauge!("tidegate_log_failed").set(f64::from(u8::from(status.intake == Intake::LogFailed)));
+    gauge!("tidegate_acknowledged_on_disks").set(f64::from(status.acknowledged_on_disks));
+    gauge!("tidegate_term").set(status.term.0 as f64);
+    gauge!("tidegate_log_time_behind_milliseconds").set(status.log_time_behind.0 as f64);
+    gauge!("tidegate_apply_lag_entries").set(status.committed.0.saturating_sub(status.applied.0) as f64);
+    counter!("tidegate_entries_committed_total").absolute(status.committed.0);
+    counter!("tidegate_entries_emitted_total").absolute(status.emitted.0);
+    counter!("tidegate_sink_panics_total").absolute(status.sink_panics);
+    counter!("tidegate_snapshot_failures_total").absolute(status.snapshot_failures);
+    describe_counter!("tidegate_inputs_refused_total", "Inputs answered Busy, by cause");
+    counter!("tidegate_inputs_refused_total", "cause" => "tenant_share").absolute(status.refused.tenant_share);
+    counter!("tidegate_inputs_refused_total", "cause" => "front_full").absolute(status.refused.front_full);
+    counter!("tidegate_inputs_refused_total", "cause" => "apply_behind").absolute(status.refused.apply_behind);
+    describe_gauge!("tidegate_stage_microseconds", "How long an input stands in a stage, since the start");
+    for stage in node.cell().stages().summaries() {
+        let name = stage.stage.slug();
+        for (quantile, value) in [("0.5", stage.p50_us), ("0.99", stage.p99_us), ("0.999", stage.p999_us), ("1", stage.max_us)] {
+            gauge!("tidegate_stage_microseconds", "stage" => name, "quantile" => quantile).set(value);
+        }
+        counter!("tidegate_stage_inputs_total", "stage" => name).absolute(stage.count);
+    }
+}
+
+fn live(node: &NodeHandle) {
+    let live = node.live().status();
+    describe_gauge!("tidegate_live", "Slots, actors, watchers and rung bells of the live halves");
+    for (family, census) in [("conversations", live.conversations), ("seats", live.seats), ("outboxes", live.outboxes)] {
+        let Census { slots, live, watchers, rung } = census;
+        for (what, value) in [("slots", slots), ("actors", live), ("watchers", watchers), ("rung", rung)] {
+            gauge!("tidegate_live", "family" => family, "what" => what).set(value as f64);
+        }
+    }
+    for (name, value) in [
+        ("tidegate_live_restarts_total", live.restarts),
+        ("tidegate_live_nursery_restarts_total", live.nursery_restarts),
+        ("tidegate_live_root_restarts_total", live.root_restarts),
+        ("tidegate_live_rested_total", live.rested),
+        ("tidegate_live_wakes_total", live.wakes),
+        ("tidegate_live_notices_total", live.notices),
+        ("tidegate_live_resyncs_total", live.resyncs),
+        ("tidegate_live_watches_refused_total", live.watches_refused),
+        ("tidegate_live_watchers_dropped_total", live.watchers_dropped),
+        ("tidegate_outbox_attempts_total", live.attempts),
+        ("tidegate_outbox_results_total", live.results_logged),
+        ("tidegate_outbox_rows_without_channel_total", live.rows_without_channel),
+    ] {
+        counter!(name).absolute(value);
+    }
+}
+
+fn ledger(figures: &TenantFigures) {
+    let tenant = figures.id.0.to_string();
+    let ledger = &figures.ledger;
+    describe_counter!("tidegate_contacts_offered_total", "Contacts that came in, refused ones included");
+    counter!("tidegate_contacts_offered_total", "tenant" => tenant.clone()).absolute(ledger.offered);
+    for (exit, count) in exit_slugs().into_iter().zip(ledger.exits) {
+        counter!("tidegate_contacts_exited_total", "tenant" => tenant.clone(), "exit" => exit).absolute(count);
+    }
+    for (owner, count) in [
+        ("bot", ledger.with_bot),
+        ("lane", ledger.waiting),
+        ("offer", ledger.in_offer),
+        ("seat", ledger.in_service),
+        ("manual", ledger.manual),
+    ] {
+        gauge!("tidegate_contacts_open", "tenant" => tenant.clone(), "owner" => owner).set(count as f64);
+    }
+    gauge!("tidegate_ledger_balanced", "tenant" => tenant.clone()).set(f64::from(u8::from(ledger.balanced())));
+    gauge!("tidegate_conversations", "tenant" => tenant.clone()).set(f64::from(figures.conversations));
+    counter!("tidegate_inputs_refused_by_name_total", "tenant" => tenant.clone()).absolute(ledger.refused_inputs);
+    counter!("tidegate_duplicates_total", "tenant" => tenant.clone()).absolute(ledger.duplicates);
+    counter!("tidegate_poisoned_total", "tenant" => tenant.clone()).absolute(ledger.poisoned);
+    for (name, used, limit) in &figures.pressure {
+        gauge!("tidegate_tenant_used", "tenant" => tenant.clone(), "what" => *name).set(*used as f64);
+        gauge!("tidegate_tenant_limit", "tenant" => tenant.clone(), "what" => *name).set(*limit as f64);
+    }
+    for (queue, waiting, length_max) in &figures.queues {
+        gauge!("tidegate_queue_waiting", "tenant" => tenant.clone(), "queue" => queue.clone()).set(f64::from(*waiting));
+        gauge!("tidegate_queue_waiting_limit", "tenant" => tenant.clone(), "queue" => queue.clone()).set(f64::from(*length_max));
+    }
+}
