@@ -70,7 +70,7 @@ fn power_cuts<D: Disk + Clone>(
     let platter = FaultyDisk::new(seed);
     let mut random = SplitMix64::new(seed);
     let hand = Arc::new(Hand::default());
-    let mut answered: BTreeMap<(u64, u64), Outcome> = BTreeMap::new();
+    let mut answered: BTreeMap<(u64, u64), (u64, Outcome)> = BTreeMap::new();
     let mut next = [0_u64; 3];
     for round in 0..rounds {
         let effects = Arc::new(Mutex::new(Vec::new()));
@@ -90,8 +90,12 @@ fn power_cuts<D: Disk + Clone>(
                 }
             }
         }
-        // What was answered before the cut is there now: the node says so itself.
-        for (&(client, i), outcome) in &answered {
+        // What was answered before the cut is there now: the node says so itself. Older answers are looked at in turn, all of
+        // them at the end.
+        for (&(client, i), (life, outcome)) in &answered {
+            if life + 3 < round && (i + client) % 32 != round % 32 && round + 1 != rounds {
+                continue;
+            }
             let body = format!("{client}:{i}");
             let (conversation, inbound) = message(client, i, body.as_bytes());
             if let (InboundAct::Message { .. }, Outcome::Done { n, .. }) = (inbound.act, *outcome) {
@@ -116,7 +120,7 @@ fn power_cuts<D: Disk + Clone>(
         });
         for (n, life) in lives.into_iter().enumerate() {
             for (i, outcome) in life {
-                if let Some(before) = answered.insert((n as u64, i), outcome) {
+                if let Some((_, before)) = answered.insert((n as u64, i), (round, outcome)) {
                     return Err(format!("{n}:{i} was answered twice: {before:?} and {outcome:?}"));
                 }
                 next[n] = i + 1;

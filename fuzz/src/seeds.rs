@@ -1,0 +1,159 @@
+//! The seeds of every target: small good inputs, made by the code that writes the format.
+//!
+//! They stand as files in `corpus/<target>/`, where libFuzzer and the plain run read them; `TIDEGATE_BLESS=1 cargo test -p
+//! tidegate-fuzz` writes those that are missing or old. Inputs that once broke something stand beside them and stay.
+
+use tidegate_core::{payload, policy};
+use tidegate_journal::frame::{self, Seal};
+use tidegate_model::codec;
+use tidegate_model::ids::{ClaimId, CommandId, ConversationId, EffectId, EventId, OfferId, SeatId, Seq, TenantId, Term};
+use tidegate_model::input::{
+    Admin, ContactRequest, EffectOutcome, EffectResult, EffectResults, FirstOwner, Inbound, InboundAct, Input, SeatAct, SeatInput,
+};
+use tidegate_model::limits::Limits;
+use tidegate_model::policy::{AccountProfile, AgentProfile, Delivery, Requirement};
+use tidegate_model::time::{Millis, Timestamp};
+use tidegate_model::{AccountId, CustomerId, Level};
+use tidegate_sim::trace::HEADER;
+
+use crate::mutate::Random;
+use crate::targets::tenant::POLICIES;
+
+/// The seeds of a target, each with the name of its file. Empty for a name that is no target.
+#[must_use]
+pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    match target {
+        "entry_codec" => entries(),
+        "journal_frames" => vec![("frames".into(), frames())],
+        "journal_damage" => vec![
+            ("clean".into(), (0..200_u8).collect()),
+            ("damaged".into(), (0..400_u32).map(|at| (at * 37 % 251) as u8).collect()),
+        ],
+        "journal_life" => vec![
+            ("cuts".into(), (0..240_u32).map(|at| (at * 73 % 249) as u8).collect()),
+            // Append and sync, a failing sync, a cut; then on a full disk with short writes.
+            (
+                "faults".into(),
+                b"\x00\x01\x00\x41\x10\x02\x07\x0B\x00\x00\x00\x00\x42\x08\x01\x07\x0F\x01\x02\x03\x04\x0D\x00\x09\x00\x03\x00"
+                    .to_vec(),
+            ),
+        ],
+        "policy_text" => policies().map(|(name, policy)| (name, policy.into_bytes())).collect(),
+        "payloads" => payloads(),
+        "tenant_inputs" => (0..4_u64).map(|seed| (format!("day-{seed}"), day(seed))).collect(),
+        "bank_trace" => vec![("rows".into(), trace().into_bytes()), ("crlf".into(), trace().replace('\n', "\r\n").into_bytes())],
+        "web_frames" => vec![("conversation".into(), WEB.into())],
+        "desk_frames" => vec![("shift".into(), DESK.into())],
+        "tokens" => vec![("minted".into(), vec![0; 8]), ("edited".into(), b"\x01\x07\x00\x01\x02\x03\x20\x00\x00\x41".to_vec())],
+        _ => Vec::new(),
+    }
+}
+
+/// A customer's frames, one a line; the last two are refused.
+const WEB: &str = r#"{"type":"begin","client_msg_id":"1","queue":"retail","class":"vip","tags":["red"],"skills":{"english":3},"preferred":"2a"}
+{"type":"message","client_msg_id":"2","text":"你好 \u0041 \n"}
+{"type":"ack","n":2}
+{"type":"typing"}
+{"type":"ping"}
+{"type":"request_agent","client_msg_id":"3"}
+{"type":"leave","client_msg_id":"4"}
+{"type":"message","client_msg_id":"5","text":"","more":[[[1]]]}
+{"type":"nothing"
+"#;
+
+/// A desk's frames, one a line; the last is refused.
+const DESK: &str = r#"{"type":"presence","command_id":"1","state":"ready"}
+{"type":"accept","command_id":"2","offer":"1"}
+{"type":"send","command_id":"3","claim":"1","text":"您好"}
+{"type":"follow","conversation":"00000000000000000000000000000001","after":1}
+{"type":"transfer","command_id":"4","claim":"1","to":{"queue":"retail"}}
+{"type":"decline","command_id":"5","offer":"2","reason":"busy"}
+{"type":"end","command_id":"6","claim":"1"}
+{"type":"wrap_up","command_id":"7","claim":"1","code":"solved"}
+{"type":"presence","command_id":"8","state":"paused","reason":"tea"}
+{"type":"typing"}
+{"type":"sign_out","command_id":"9"}
+{"type":"accept","command_id":"10","offer":-1}
+"#;
+
+fn policies() -> impl Iterator<Item = (String, String)> {
+    POLICIES.iter().enumerate().map(|(at, text)| (format!("policy-{at}"), (*text).to_owned()))
+}
+
+fn payloads() -> Vec<(String, Vec<u8>)> {
+    let skills = vec![Requirement { skill: "sales".into(), level: Level(7) }];
+    let agent = AgentProfile { name: "Mei".into(), skills, units: 3, cost_ms: -5 };
+    let account = AccountProfile { name: "web".into(), delivery: Delivery::Push, weight: 2, queue: "sales".into() };
+    let policy = policy::parse("policy.toml", POLICIES[0]).expect("the policy is good");
+    vec![
+        ("agent".into(), payload::agent(&agent)),
+        ("account".into(), payload::account(&account)),
+        ("policy".into(), payload::policy(&policy)),
+    ]
+}
+
+/// A long sequence of choices: any bytes are one.
+fn day(seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed);
+    (0..2_400).map(|_| random.number() as u8).collect()
+}
+
+/// Rows in the trace's columns, one of each outcome, one that contradicts itself and one that cannot be read.
+fn trace() -> String {
+    let rows = [
+        "1999-05-23,PS,0,0,25000,12,25012,8,AGENT,25020,180,AGENT-A",
+        "1999-05-23,NE,2,123456,25100,5,25105,40,HANG,,0,",
+        "1999-05-23,IN,1,77,25200,9,,0,PHANTOM,,0,",
+        "1999-05-23,PS,0,0,25300,-3,25300,0,AGENT,25200,10,",
+        "not,a,row",
+    ];
+    format!("{HEADER}\n{}\n", rows.join("\n"))
+}
+
+fn frames() -> Vec<u8> {
+    let seal = Seal::new(7, 3);
+    let mut stream = vec![0; frame::HEAD_BYTES];
+    frame::set_mark(&mut stream, seal, 0, (3, 0), 0);
+    for (index, payload) in [&b""[..], b"a record", &[0xAB; 300]].into_iter().enumerate() {
+        let offset = u32::try_from(stream.len()).expect("a few hundred bytes");
+        frame::put_record(&mut stream, seal, offset, 1, index as u64, payload);
+    }
+    stream
+}
+
+fn entries() -> Vec<(String, Vec<u8>)> {
+    let outcomes = [(1, EffectResult::Sent), (2, EffectResult::Failed), (u64::MAX, EffectResult::InDoubt)];
+    let packed = codec::pack_effect_results(&outcomes.map(|(id, result)| EffectOutcome { effect: EffectId(id), result }));
+    let inbound = |act| {
+        let (conversation, event) = (ConversationId(0x1234_5678_9ABC), EventId(u128::MAX - 5));
+        Input::Inbound(Inbound { account: AccountId(2), conversation, event, customer: CustomerId(9), known_n: 3, act })
+    };
+    let seat = |act| Input::Seat(SeatInput { seat: SeatId(77), command: CommandId(1 << 100), act });
+    let request = ContactRequest::default();
+    let named: Vec<(&str, Input<'_>)> = vec![
+        ("begin-queue", inbound(InboundAct::Begin { with: FirstOwner::Queue, request })),
+        ("begin-bot", inbound(InboundAct::Begin { with: FirstOwner::Bot, request })),
+        ("request-agent", inbound(InboundAct::RequestAgent { request })),
+        ("message", inbound(InboundAct::Message { body: "你好, is anyone there?".as_bytes() })),
+        ("leave", inbound(InboundAct::Leave)),
+        ("sign-in", seat(SeatAct::SignIn)),
+        ("accept", seat(SeatAct::Accept { offer: OfferId(5) })),
+        ("send", seat(SeatAct::Send { claim: ClaimId(6), body: b"Good morning." })),
+        ("end", seat(SeatAct::End { claim: ClaimId(6) })),
+        ("effects", Input::Effects(EffectResults { packed: &packed })),
+        ("limits", Input::Admin(Admin::Limits(Limits::SMALL))),
+        ("version", Input::Admin(Admin::Version(1))),
+        ("tick", Input::Tick),
+        ("hash", Input::Hash),
+        ("leader-started", Input::LeaderStarted { term: Term(4), gap: Millis(800) }),
+    ];
+    named
+        .into_iter()
+        .map(|(name, input)| {
+            let mut bytes = Vec::new();
+            codec::encode(&mut bytes, TenantId(1), &input);
+            codec::stamp(&mut bytes, Seq(42), Timestamp(1_000_000));
+            (name.to_owned(), bytes)
+        })
+        .collect()
+}
