@@ -83,8 +83,8 @@ pub struct Serve {
     /// Configuration; a demonstration tenant without it.
     #[arg(short, long)]
     pub config: Option<PathBuf>,
-    /// Address to listen on; overrides the configuration.
-    #[arg(long)]
+    /// Address to listen on, as HOST:PORT; overrides the configuration.
+    #[arg(long, value_parser = crate::config::address)]
     pub listen: Option<String>,
     /// Where the node keeps its log; overrides the configuration. A temporary directory without either.
     #[arg(long)]

@@ -2,13 +2,14 @@
 //!
 //! Read-only: nothing is repaired here. Bodies of messages never leave by `export`.
 
-use super::print_json;
+use super::{heard, log_directory, print_json};
 use crate::cli::{Journal as Command, JournalDir};
 use crate::failure::Failure;
 use anyhow::{Context, anyhow};
 use serde_json::json;
 use std::collections::BTreeMap;
-use tidegate_journal::{Journal, OnDamage, Options, Position, RealDisk, ScanStep, Verify};
+use std::io::{BufWriter, Write};
+use tidegate_journal::{Journal, OnDamage, Options, Position, RealDisk, Recovery, ScanStep, Verify};
 use tidegate_model::codec;
 use tidegate_model::input::{InboundAct, Input, SeatAct};
 
@@ -20,64 +21,97 @@ pub fn run(command: &Command) -> Result<(), Failure> {
     }
 }
 
-fn open(args: &JournalDir) -> anyhow::Result<(Journal<RealDisk>, tidegate_journal::Recovery)> {
+fn open(args: &JournalDir) -> Result<(Journal<RealDisk>, Recovery), Failure> {
     let shown = args.journal.display();
-    if !args.journal.is_dir() {
-        return Err(anyhow!("{shown} is no directory; name the directory of a stopped node's log"));
-    }
-    let disk = RealDisk::open(&args.journal).with_context(|| format!("{shown} cannot be opened; is a node running on it?"))?;
+    let directory = log_directory(&args.journal)?;
+    let disk = RealDisk::open(directory)
+        .with_context(|| format!("{shown} cannot be opened; stop the node that runs on it first"))
+        .map_err(Failure::Input)?;
     let options = Options { on_damage: OnDamage::ReadOnly, verify: Verify::Tail, ..Options::default() };
-    Journal::open(disk, options).with_context(|| format!("{shown} holds no log that this release reads"))
+    Journal::open(disk, options)
+        .with_context(|| format!("{shown} holds no log that this release reads"))
+        .map_err(Failure::Input)
+}
+
+/// What was read.
+#[derive(Default)]
+struct Contents {
+    kinds: BTreeMap<&'static str, u64>,
+    entries: u64,
+    bytes: u64,
+    last: u64,
+    /// Everything that cannot be read, in words, each once.
+    damage: Vec<String>,
+}
+
+impl Contents {
+    fn damaged(&mut self, what: String) {
+        if !self.damage.contains(&what) {
+            self.damage.push(what);
+        }
+    }
 }
 
 fn read(args: &JournalDir, export: bool, verify: bool) -> Result<(), Failure> {
-    let (journal, recovery) = open(args).map_err(Failure::Input)?;
-    let mut kinds: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let mut holes = Vec::new();
-    let (mut entries, mut bytes, mut undecodable) = (0_u64, 0_u64, 0_u64);
+    let (journal, recovery) = open(args)?;
+    let mut found = Contents::default();
+    for hole in &recovery.holes {
+        found.damaged(hole.to_string());
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
     let mut scan = journal.scan(Position::START);
     while let Some(step) = scan.step().context("the log cannot be read on")? {
         match step {
-            ScanStep::Hole(hole) => holes.push(hole.to_string()),
+            ScanStep::Hole(hole) => found.damaged(hole.to_string()),
             ScanStep::Entry(entry) => {
-                entries += 1;
-                bytes += entry.payload.len() as u64;
+                found.entries += 1;
+                found.bytes += entry.payload.len() as u64;
+                // What a snapshot made needless may be gone from the beginning, nothing after it.
+                if found.last != 0 && entry.index != found.last + 1 {
+                    found.damaged(format!("entries between {} and {} are missing", found.last, entry.index));
+                }
+                found.last = entry.index;
                 match codec::decode(entry.payload) {
                     Ok(decoded) => {
-                        *kinds.entry(kind(&decoded.input)).or_default() += 1;
+                        *found.kinds.entry(kind(&decoded.input)).or_default() += 1;
                         if export {
-                            println!("{}", line(&decoded));
+                            heard(writeln!(out, "{}", line(&decoded)))?;
                         }
                     }
-                    Err(error) => {
-                        undecodable += 1;
-                        holes.push(format!("entry {} is no entry of this release: {error}", entry.index));
-                    }
+                    Err(error) => found.damaged(format!("entry {} is no entry of this release: {error}", entry.index)),
                 }
             }
         }
     }
-    let torn = recovery.torn.as_ref().map(ToString::to_string);
+    heard(out.flush())?;
+    drop(out);
     if !export {
-        if args.json {
-            print_json(&json!({
-                "entries": entries, "payload_bytes": bytes, "kinds": kinds, "damage": holes, "torn_tail": torn,
-            }));
-        } else {
-            println!("{}: {entries} entries, {bytes} bytes", args.journal.display());
-            for (kind, count) in &kinds {
-                println!("  {kind:<16} {count}");
-            }
-            if let Some(torn) = &torn {
-                println!("  {torn}");
-            }
-            for hole in &holes {
-                println!("  damaged: {hole}");
-            }
-        }
+        show(args, &found, &recovery)?;
     }
-    if (verify || undecodable > 0) && !holes.is_empty() {
-        return Err(Failure::Check(anyhow!("{} part(s) of the log cannot be read; restore the files from a copy", holes.len())));
+    if (verify || export) && !found.damage.is_empty() {
+        let parts = found.damage.len();
+        return Err(Failure::Check(anyhow!("{parts} part(s) of the log cannot be read; restore the files from a copy")));
+    }
+    Ok(())
+}
+
+fn show(args: &JournalDir, found: &Contents, recovery: &Recovery) -> Result<(), Failure> {
+    let torn = recovery.torn.as_ref().map(ToString::to_string);
+    if args.json {
+        return print_json(&json!({
+            "entries": found.entries, "last": found.last, "payload_bytes": found.bytes, "kinds": found.kinds,
+            "damage": found.damage, "torn_tail": torn,
+        }));
+    }
+    println!("{}: {} entries, {} bytes", args.journal.display(), found.entries, found.bytes);
+    for (kind, count) in &found.kinds {
+        println!("  {kind:<16} {count}");
+    }
+    for note in torn.iter() {
+        println!("  {note}");
+    }
+    for hole in &found.damage {
+        println!("  damaged: {hole}");
     }
     Ok(())
 }

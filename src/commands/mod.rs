@@ -8,6 +8,8 @@ mod serve;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
+use std::io::Write;
+use std::path::Path;
 
 /// Runs the command.
 pub fn run(cli: Cli) -> Result<(), Failure> {
@@ -28,6 +30,28 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// Prints a value as one JSON document on stdout.
-fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    heard(writeln!(out, "{value:#}"))
+}
+
+/// A reader who closes the pipe early has read enough: that ends the program quietly, and well.
+fn heard(written: std::io::Result<()>) -> Result<(), Failure> {
+    use anyhow::Context;
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        written => Ok(written.context("standard output cannot be written")?),
+    }
+}
+
+/// The directory of a stopped node's log, which must hold one already: nothing is made by looking at it.
+fn log_directory(path: &Path) -> Result<&Path, Failure> {
+    let shown = path.display();
+    let bad = |what: &str| Failure::Input(anyhow::anyhow!("{shown} {what}; name the directory of a stopped node's log"));
+    let is_segment = |name: &str| name.starts_with("wal-") && name.ends_with(".seg");
+    let mut names = match std::fs::read_dir(path) {
+        Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()),
+        Err(error) => return Err(bad(&format!("cannot be read ({error})"))),
+    };
+    if names.any(|name| is_segment(&name)) { Ok(path) } else { Err(bad("holds no log (no wal-*.seg)")) }
 }

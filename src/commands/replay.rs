@@ -2,7 +2,7 @@
 //!
 //! The log itself carries digests at its hash entries; the twin computes its own, and the two must agree.
 
-use super::print_json;
+use super::{log_directory, print_json};
 use crate::cli::Replay;
 use crate::failure::Failure;
 use anyhow::{Context, anyhow};
@@ -11,7 +11,7 @@ use tidegate_core::ledger::exit_slugs;
 use tidegate_sim::twin::{Keep, journal};
 
 pub fn run(args: &Replay) -> Result<(), Failure> {
-    let report = journal::replay_dir(&args.journal, Keep::Contacts)
+    let report = journal::replay_dir(log_directory(&args.journal)?, Keep::Contacts)
         .with_context(|| format!("{} cannot be replayed", args.journal.display()))
         .map_err(Failure::Input)?;
     let tenants: Vec<_> = report
@@ -37,7 +37,7 @@ pub fn run(args: &Replay) -> Result<(), Failure> {
     if args.json {
         print_json(&json!({
             "entries": report.entries, "decisions": decisions, "unreadable": unreadable, "tenants": tenants,
-        }));
+        }))?;
     } else {
         println!("{}: {} entries, {decisions} decisions", args.journal.display(), report.entries);
         for tenant in &tenants {

@@ -5,15 +5,14 @@
 
 use super::runtime;
 use crate::cli::Serve;
-use crate::config;
+use crate::config::{self, Checked};
 use crate::failure::Failure;
 use crate::floor::{Floor, FloorConfig, random, random_token};
 use crate::say::Lang;
 use anyhow::Context;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use tidegate_channels::{Inbox, Key};
-use tidegate_model::{AccountId, TenantId};
+use tidegate_channels::Key;
 use tidegate_router::auth::Scope;
 use tidegate_router::cell::CellConfig;
 use tidegate_router::live::LiveConfig;
@@ -39,49 +38,44 @@ impl DataDir {
 }
 
 pub fn run(args: &Serve, lang: Lang) -> Result<(), Failure> {
-    let (config, dir) = prepare(args)?;
-    runtime()?.block_on(serve(args, config, &dir, lang))?;
+    let prepared = prepare(args)?;
+    runtime()?.block_on(serve(args, prepared, lang))?;
     Ok(())
 }
 
-fn prepare(args: &Serve) -> Result<(FloorConfig, DataDir), Failure> {
-    let temporary = || tempfile::tempdir().context("no temporary directory");
-    let (listen, dir, tenants, inboxes, mut admins) = match &args.config {
-        Some(path) => {
-            let checked = config::read(path).map_err(Failure::Input)?;
-            let base = path.parent().unwrap_or(Path::new("."));
-            let inboxes = checked.file.tenant.iter().flat_map(|t| t.inbox.iter().map(|inbox| web_inbox(t.id, inbox))).collect();
-            let admins = checked.tokens.into_iter().map(|(name, scope, token)| (name, scope_of(scope), token)).collect();
-            let dir = DataDir::Named(base.join(&checked.file.data_dir));
-            (checked.file.listen, dir, checked.tenants, inboxes, admins)
-        }
-        None => {
-            let file: config::File = toml::from_str(config::EXAMPLE).context("the built-in example")?;
-            let tenants = vec![demonstration(&file)?];
-            let mut inboxes: Vec<Inbox> = file.tenant[0].inbox.iter().map(|inbox| web_inbox(1, inbox)).collect();
-            for inbox in &mut inboxes {
-                inbox.origins = vec!["*".into()];
-            }
-            let dir = if args.dir.is_some() { DataDir::Named(PathBuf::new()) } else { DataDir::Temporary(temporary()?) };
-            (file.listen, dir, tenants, inboxes, Vec::new())
-        }
+/// A floor to start, where its log goes, and the administration token if it was drawn here.
+struct Prepared {
+    floor: FloorConfig,
+    dir: DataDir,
+    drawn: Option<String>,
+}
+
+fn prepare(args: &Serve) -> Result<Prepared, Failure> {
+    let checked = match &args.config {
+        Some(path) => config::read(path).map_err(Failure::Input)?,
+        None => demonstration()?,
     };
-    let dir = args.dir.clone().map_or(dir, DataDir::Named);
+    let dir = match (&args.dir, &args.config) {
+        (Some(dir), _) => DataDir::Named(dir.clone()),
+        (None, Some(_)) => DataDir::Named(checked.data_dir),
+        (None, None) => DataDir::Temporary(tempfile::tempdir().context("no temporary directory")?),
+    };
     std::fs::create_dir_all(dir.path()).with_context(|| format!("{} cannot be made", dir.path().display()))?;
-    if admins.is_empty() {
-        admins.push(("local".to_owned(), Scope::Admin, random_token()?));
-    }
+    let mut admins = checked.tokens;
+    let drawn = if admins.is_empty() { Some(random_token()?) } else { None };
+    admins.extend(drawn.iter().map(|token| ("local".to_owned(), Scope::Admin, token.clone())));
     let key = Key::new("k1", secret(dir.path())?);
     let node = NodeConfig {
         name: "tidegate".into(),
-        cell: CellConfig::default(),
+        cell: CellConfig { segment_bytes: checked.segment_bytes, ..CellConfig::default() },
         live: LiveConfig::default(),
-        tenants,
+        tenants: checked.tenants,
         push: Vec::new(),
         policy_texts: Some(dir.path().join("policies")),
     };
-    let listen = args.listen.clone().unwrap_or(listen);
-    Ok((FloorConfig { listen, node, inboxes, key, admins, tune: |_| {} }, dir))
+    let listen = args.listen.clone().unwrap_or(checked.listen);
+    let floor = FloorConfig { listen, node, inboxes: checked.inboxes, key, admins, tune: |_| {} };
+    Ok(Prepared { floor, dir, drawn })
 }
 
 /// The secret of tokens, kept beside the log so that they outlive a restart; readable by the owner alone.
@@ -103,41 +97,24 @@ fn secret(dir: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn scope_of(scope: config::Scope) -> Scope {
-    match scope {
-        config::Scope::Viewer => Scope::Viewer,
-        config::Scope::Operator => Scope::Operator,
-        config::Scope::Admin => Scope::Admin,
-    }
-}
-
-fn web_inbox(tenant: u32, inbox: &config::Inbox) -> Inbox {
-    Inbox {
-        name: inbox.name.clone(),
-        tenant: TenantId(tenant),
-        account: AccountId(inbox.account),
-        origins: inbox.origins.clone(),
-        verified_only: false,
-        site_keys: None,
-    }
-}
-
-fn demonstration(file: &config::File) -> anyhow::Result<tidegate_router::node::TenantConfig> {
-    // The example's files are built in: written to a directory of their own and read like any others.
+/// The example's files are built in: written to a directory of their own and read like any others.
+fn demonstration() -> anyhow::Result<Checked> {
     let dir = tempfile::tempdir().context("no temporary directory")?;
     std::fs::write(dir.path().join("policy.toml"), DEMONSTRATION).context("the built-in policy")?;
-    std::fs::write(dir.path().join("tidegate.toml"), config::EXAMPLE).context("the built-in example")?;
-    debug_assert_eq!(file.tenant.len(), 1);
-    let mut checked = config::read(&dir.path().join("tidegate.toml"))?;
-    let mut tenant = checked.tenants.remove(0);
-    if let Some(policy) = &mut tenant.policy {
+    let file = dir.path().join("tidegate.toml");
+    std::fs::write(&file, config::EXAMPLE).context("the built-in example")?;
+    let mut checked = config::read(&file)?;
+    for policy in checked.tenants.iter_mut().filter_map(|tenant| tenant.policy.as_mut()) {
         policy.file = "policy.toml".into();
     }
-    Ok(tenant)
+    for inbox in &mut checked.inboxes {
+        inbox.origins = vec!["*".into()];
+    }
+    Ok(checked)
 }
 
-async fn serve(args: &Serve, config: FloorConfig, dir: &DataDir, lang: Lang) -> anyhow::Result<()> {
-    let admin = config.admins[0].2.clone();
+async fn serve(args: &Serve, prepared: Prepared, lang: Lang) -> anyhow::Result<()> {
+    let Prepared { floor: config, dir, drawn } = prepared;
     let seats: Vec<_> =
         config.node.tenants.iter().flat_map(|t| t.agents.iter().map(|(seat, p)| (t.id, *seat, p.name.clone()))).collect();
     let inboxes: Vec<String> = config.inboxes.iter().map(|i| i.name.clone()).collect();
@@ -151,9 +128,13 @@ async fn serve(args: &Serve, config: FloorConfig, dir: &DataDir, lang: Lang) -> 
         })
         .collect::<anyhow::Result<_>>()?;
     if args.json {
-        println!("{}", json!({"address": base, "admin_token": admin, "inboxes": inboxes, "agents": agents}));
+        let line = json!({
+            "address": base, "data_dir": dir.path(), "recovered": floor.node.recovery().last.0,
+            "admin_token": drawn, "inboxes": inboxes, "agents": agents,
+        });
+        println!("{line}");
     } else {
-        greet(&floor, dir, lang, &base, &admin, &inboxes, &agents);
+        greet(&floor, &dir, lang, drawn.as_deref(), &inboxes, &agents);
     }
     tokio::select! {
         result = tokio::signal::ctrl_c() => result.context("signals")?,
@@ -166,7 +147,8 @@ async fn serve(args: &Serve, config: FloorConfig, dir: &DataDir, lang: Lang) -> 
     Ok(())
 }
 
-fn greet(floor: &Floor, dir: &DataDir, lang: Lang, base: &str, admin: &str, inboxes: &[String], agents: &[serde_json::Value]) {
+fn greet(floor: &Floor, dir: &DataDir, lang: Lang, drawn: Option<&str>, inboxes: &[String], agents: &[serde_json::Value]) {
+    let base = floor.base();
     let recovery = floor.node.recovery();
     println!("{} {base}", lang.say("serving on", "服务地址"));
     println!(
@@ -203,6 +185,7 @@ fn greet(floor: &Floor, dir: &DataDir, lang: Lang, base: &str, admin: &str, inbo
         );
     }
     println!("\n{}", lang.say("administration:", "管理："));
-    println!("  curl -s {base}/v1/status -H 'authorization: Bearer {admin}'");
-    println!("  curl -s {base}/metrics -H 'authorization: Bearer {admin}'");
+    let token = drawn.unwrap_or(lang.say("TOKEN (of the configuration)", "TOKEN（见配置）"));
+    println!("  curl -s {base}/v1/status -H 'authorization: Bearer {token}'");
+    println!("  curl -s {base}/metrics -H 'authorization: Bearer {token}'");
 }

@@ -48,6 +48,43 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Largest limits that a machine can be built with: memory is reserved for them at once.
+    pub const LARGEST: Self = Self {
+        conversations: 1 << 24,
+        tickets: 1 << 22,
+        seats: 1 << 20,
+        lanes: 65_535,
+        classes: 1 << 20,
+        engagements: (1 << 24) - 1,
+        effects: (1 << 24) - 1,
+        customers: 1 << 24,
+        dedup_events: 1 << 26,
+        pending_inputs: 1 << 24,
+        fuel: 1 << 24,
+    };
+
+    /// Checks every limit: at least 1 and at most [`Self::LARGEST`]'s.
+    ///
+    /// # Errors
+    /// The first field out of its range, by name.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let most = Self::LARGEST;
+        let fields = [
+            ("conversations", self.conversations, most.conversations),
+            ("tickets", self.tickets, most.tickets),
+            ("seats", self.seats, most.seats),
+            ("lanes", self.lanes, most.lanes),
+            ("classes", self.classes, most.classes),
+            ("engagements", self.engagements, most.engagements),
+            ("effects", self.effects, most.effects),
+            ("customers", self.customers, most.customers),
+            ("dedup_events", self.dedup_events, most.dedup_events),
+            ("pending_inputs", self.pending_inputs, most.pending_inputs),
+            ("fuel", self.fuel, most.fuel),
+        ];
+        fields.iter().find(|(_, value, most)| *value == 0 || value > most).map_or(Ok(()), |(name, ..)| Err(*name))
+    }
+
     /// Limits for a test or a small embedder.
     pub const SMALL: Self = Self {
         conversations: 1 << 14,

@@ -196,7 +196,7 @@ impl Apply {
         decided.decided_at = before;
         decided.entries = entries;
         let stages = &self.shared.stages;
-        stages.record(Stage::ApplyWait, spans.iter().map(|_| between(durable, began)));
+        stages.record_all(Stage::ApplyWait, between(durable, began), spans.len() as u64);
         stages.record(Stage::Apply, spans.iter().copied());
         self.publish(&decided);
         let inline = decided.entries.len() <= INLINE && self.batches.is_empty();

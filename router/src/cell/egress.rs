@@ -107,9 +107,9 @@ impl Egress {
         }
         let now = Instant::now();
         let stages = &self.shared.stages;
-        let submitted = || decided.entries.iter().filter(|carried| carried.submitted.is_some());
-        stages.record(Stage::Egress, submitted().map(|_| between(decided.decided_at, now)));
-        stages.record(Stage::CommittedToEffect, submitted().map(|_| between(decided.durable, now)));
+        let submitted = decided.entries.iter().filter(|carried| carried.submitted.is_some()).count() as u64;
+        stages.record_all(Stage::Egress, between(decided.decided_at, now), submitted);
+        stages.record_all(Stage::CommittedToEffect, between(decided.durable, now), submitted);
         let messages = decided.entries.into_iter().filter(|carried| is_message(&carried.bytes));
         self.shared.transcripts.tail().add(messages.map(|carried| (carried.position, carried.bytes)));
         self.shared.emitted.fetch_max(last, Ordering::Release);

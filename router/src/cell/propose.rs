@@ -336,7 +336,7 @@ impl Proposer {
         let submitted = || batch.entries.iter().filter_map(|carried| carried.submitted);
         stages.batch(batch.len());
         stages.record(Stage::Ring, submitted().map(|at| between(at, batch.proposed)));
-        stages.record(Stage::Commit, submitted().map(|_| between(batch.proposed, batch.durable)));
+        stages.record_all(Stage::Commit, between(batch.proposed, batch.durable), submitted().count() as u64);
         stages.record(Stage::SubmitToCommitted, submitted().map(|at| between(at, batch.durable)));
         self.unapplied.push_back((last.0, batch.durable));
         self.admission();

@@ -77,6 +77,12 @@ impl StageBook {
         }
     }
 
+    /// Records a span that all inputs of a batch share.
+    pub fn record_all(&self, stage: Stage, span: Duration, inputs: u64) {
+        let ns = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX).clamp(1, LONGEST_NS);
+        self.histograms[stage as usize].lock().unwrap_or_else(PoisonError::into_inner).saturating_record_n(ns, inputs);
+    }
+
     /// Records how many entries a batch held.
     pub fn batch(&self, entries: usize) {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(entries as u64);

@@ -91,7 +91,7 @@ impl Tenant {
     fn plan_limits(&self, new: &Limits) -> Result<Change, Refusal> {
         let old = &self.limits;
         let fixed = |l: &Limits| (l.tickets, l.seats, l.lanes, l.classes, l.dedup_events, l.conversations, l.customers);
-        let sane = new.engagements < 1 << 24 && new.effects < 1 << 24 && new.fuel > 0;
+        let sane = new.check().is_ok();
         if fixed(new) != fixed(old) || new.engagements < old.engagements || new.effects < old.effects || !sane {
             return Err(Refusal::Malformed);
         }

@@ -6,7 +6,7 @@
 use super::inbound::Asked;
 use super::state::{EffectRow, Engagement, Extra, LaneSet, NOWHERE, Owner, Stage, Step};
 use super::{Delta, Tenant};
-use crate::policy::plan::Plan;
+use crate::policy::plan::{Plan, StepPlan};
 use crate::timers::{Timed, Timer};
 use alloc::vec::Vec;
 use tidegate_matcher::market::{Choice, LaneId, LaneSpec, Rule, SeatSlot, Skill, TicketSlot, Tier, canonical};
@@ -190,11 +190,10 @@ impl Tenant {
         let Some(plan) = &self.plan else { return NOWHERE };
         let queue = &plan.queues[usize::from(asked.queue)];
         let class = plan.classes[usize::from(asked.class)];
-        let mut lanes = Vec::with_capacity(queue.steps.len());
-        for (i, step) in queue.steps.iter().enumerate() {
+        let spec = |(i, step): (usize, &StepPlan)| {
             let mut requires: Vec<Skill> = step.requires.clone();
             requires.extend(asked.extra.iter().filter(|(s, _)| !s.is_none()).map(|&(skill, level)| Skill { skill, level }));
-            let mut spec = LaneSpec {
+            LaneSpec {
                 queue: queue.name,
                 queue_weight_ms: queue.weight_ms,
                 step: i as u8,
@@ -202,16 +201,33 @@ impl Tenant {
                 slope_q16: class.slope_q16,
                 weight: asked.weight,
                 tier: Tier::Normal,
-            };
-            let normal = self.market.lane(&spec).map_or(u16::MAX, |l| l.0);
+            }
+        };
+        let specs: Vec<LaneSpec> = queue.steps.iter().enumerate().map(spec).collect();
+        let mut lanes = Vec::with_capacity(specs.len());
+        for mut spec in specs {
+            let normal = self.remembered_lane(&spec);
             spec.tier = Tier::Overdue;
-            let overdue = self.market.lane(&spec).map_or(u16::MAX, |l| l.0);
-            lanes.push([normal, overdue]);
+            lanes.push([normal, self.remembered_lane(&spec)]);
         }
         let set = self.lane_sets.len() as u32;
         self.lane_sets.push(LaneSet { queue: asked.queue, class: asked.class, weight: asked.weight, extra: asked.extra, lanes });
         self.lane_set_index.insert((asked.queue, asked.class, asked.weight, asked.extra), set);
         set
+    }
+
+    /// Interns a lane and pins it at once: the next one interned must not take its place.
+    fn remembered_lane(&mut self, spec: &LaneSpec) -> u16 {
+        let Some(lane) = self.market.lane(spec) else { return u16::MAX };
+        self.market.lane_pin(lane);
+        lane.0
+    }
+
+    /// Remembered lanes must stay what they are while nobody stands in them; a restored market has forgotten its pins.
+    pub(super) fn pin_lanes(&mut self, lanes: &[[u16; 2]]) {
+        for lane in lanes.iter().flatten() {
+            self.market.lane_pin(LaneId(*lane));
+        }
     }
 
     /// The lane that a waiting contact stands in by its step and tier.
@@ -360,7 +376,11 @@ impl Tenant {
         if let Some(cursor) = next {
             return self.steps.push_front(Step::Swap { cursor, remapped });
         }
-        self.previous = None;
+        if let Some(previous) = self.previous.take() {
+            for lane in previous.1.iter().flat_map(|set| &set.lanes).flatten() {
+                self.market.lane_unpin(LaneId(*lane));
+            }
+        }
         let hash = self.plan.as_ref().map_or([0; 32], |p| p.hash);
         self.emit(Output::PolicyActive { hash, steps_remapped: remapped });
     }

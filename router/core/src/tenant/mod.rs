@@ -117,7 +117,11 @@ enum Delta {
 
 impl Tenant {
     /// An empty machine. Memory is reserved for the limits, and used as records come.
+    ///
+    /// # Panics
+    /// If a limit is out of its range: ask [`Limits::check`] first.
     pub fn new(id: TenantId, limits: Limits, guard: Guard) -> Self {
+        assert_eq!(limits.check(), Ok(()), "limits are checked before a machine is built");
         let market_limits =
             MarketLimits { tickets: limits.tickets, seats: limits.seats, lanes: limits.lanes, classes: limits.classes };
         Self {

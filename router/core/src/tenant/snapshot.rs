@@ -170,6 +170,7 @@ impl Tenant {
         let compile = |(hash, policy): Named<'_>| {
             Plan::compile(hash, policy.owned()?).map(Box::new).map_err(|_| RestoreError::Unreadable("policy"))
         };
+        r.limits.check().map_err(RestoreError::Unreadable)?;
         let dedup = Dedup::load(r.limits.dedup_events, &r.dedup).ok_or(RestoreError::Unreadable("de-duplication"))?;
         let mut t = Self::new(r.id, r.limits, guard);
         t.version = r.version;
@@ -226,6 +227,12 @@ impl Tenant {
             }
             self.own_ticket(ticket, slot);
         }
+        let remembered = self.lane_sets.iter().chain(self.previous.iter().flat_map(|p| &p.1));
+        let remembered: Vec<[u16; 2]> = remembered.flat_map(|set| set.lanes.iter().copied()).collect();
+        if remembered.iter().flatten().any(|lane| u32::from(*lane) >= self.market.lane_count()) {
+            return Err(RestoreError::Unreadable("lane"));
+        }
+        self.pin_lanes(&remembered);
         let mut index = Index::new(self.limits.seats);
         for (slot, s) in self.seats.iter() {
             index.insert(u128::from(s.id.0), slot);

@@ -4,6 +4,7 @@ mod support;
 
 mod fuel;
 mod invariants;
+mod lanes;
 mod poison;
 mod policy_text;
 mod restore;

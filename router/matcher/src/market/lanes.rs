@@ -131,12 +131,23 @@ impl Market {
         Some(LaneId(at as u16))
     }
 
+    /// Keeps an empty lane from being given to another specification, for whoever remembers its id. Pins are counted, and
+    /// are not part of a snapshot: whoever remembers the id pins it again after a restore.
+    pub fn lane_pin(&mut self, lane: LaneId) {
+        self.lane_populate(lane);
+    }
+
+    /// Takes one pin back.
+    pub fn lane_unpin(&mut self, lane: LaneId) {
+        self.lane_depopulate(lane);
+    }
+
     /// The lane of this specification, if it exists.
     pub fn lane_find(&self, spec: &LaneSpec) -> Option<LaneId> {
         self.lane_search(spec_hash(spec), spec)
     }
 
-    /// Lanes that [`Self::lane`] could still give to new specifications.
+    /// Lanes that [`Self::lane`] could still give to new specifications: neither pinned nor with tickets.
     pub fn lanes_free(&self) -> u32 {
         self.limits.lanes.saturating_sub(self.lanes_populated)
     }

@@ -130,7 +130,8 @@ impl Market {
             standing: Bits::default(),
             knotty: 0,
             lanes_populated: 0,
-            tickets: Vec::new(),
+            // Reserved at once: growth would copy a million tickets inside one input. Untouched pages cost nothing.
+            tickets: Vec::with_capacity(limits.tickets.min(1 << 20) as usize),
             tickets_freed: Vec::new(),
             waiting: 0,
             exclusions: Vec::new(),

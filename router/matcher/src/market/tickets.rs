@@ -245,13 +245,13 @@ impl Market {
         }
     }
 
-    fn lane_populate(&mut self, lane: LaneId) {
+    pub(super) fn lane_populate(&mut self, lane: LaneId) {
         let population = &mut self.lanes[usize::from(lane.0)].population;
         self.lanes_populated += u32::from(*population == 0);
         *population += 1;
     }
 
-    fn lane_depopulate(&mut self, lane: LaneId) {
+    pub(super) fn lane_depopulate(&mut self, lane: LaneId) {
         let population = &mut self.lanes[usize::from(lane.0)].population;
         *population -= 1;
         self.lanes_populated -= u32::from(*population == 0);
