@@ -442,6 +442,8 @@ fn open_loop(directory: &std::path::Path, rate: u64, seconds: u64, flush: &Histo
         sent = due.min(total);
     }
     quiesce(&node.cell);
+    node.cell.request_snapshot();
+    quiesce(&node.cell);
     let stages_read = node.cell.stages();
     let of = |stage| stages_read.of(stage).map_or(0.0, |h| us(h.value_at_quantile(0.99)));
     println!(

@@ -79,7 +79,9 @@ async fn visits(customer: Customer, words: u32) -> BTreeMap<String, u32> {
         said.insert(text, n);
     }
     // The last item of a contact is its end: the wake for it must come whatever is killed.
-    within("the end of the contact", async {
+    let (node, key) = (customer.node.clone(), customer.conversation);
+    let what = || format!("the end of the contact in {key}; woken up to {}; {:?}", customer.woken().newest(), node.live().status());
+    within(&what(), async {
         loop {
             let items = customer.node_transcript().await;
             if items.iter().any(|item| matches!(item.item, Item::Ended { .. })) {

@@ -7,7 +7,7 @@ use crate::cli::{Journal as Command, JournalDir};
 use crate::failure::Failure;
 use anyhow::{Context, anyhow};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write};
 use tidegate_journal::{Journal, OnDamage, Options, Position, RealDisk, Recovery, ScanStep, Verify};
 use tidegate_model::codec;
@@ -28,9 +28,7 @@ fn open(args: &JournalDir) -> Result<(Journal<RealDisk>, Recovery), Failure> {
         .with_context(|| format!("{shown} cannot be opened; stop the node that runs on it first"))
         .map_err(Failure::Input)?;
     let options = Options { on_damage: OnDamage::ReadOnly, verify: Verify::Tail, ..Options::default() };
-    Journal::open(disk, options)
-        .with_context(|| format!("{shown} holds no log that this release reads"))
-        .map_err(Failure::Input)
+    Journal::open(disk, options).with_context(|| format!("{shown} holds no log that this release reads")).map_err(Failure::Input)
 }
 
 /// What was read.
@@ -40,35 +38,25 @@ struct Contents {
     entries: u64,
     bytes: u64,
     last: u64,
-    /// Everything that cannot be read, in words, each once.
+    /// Everything that cannot be read, in words.
     damage: Vec<String>,
-}
-
-impl Contents {
-    fn damaged(&mut self, what: String) {
-        if !self.damage.contains(&what) {
-            self.damage.push(what);
-        }
-    }
 }
 
 fn read(args: &JournalDir, export: bool, verify: bool) -> Result<(), Failure> {
     let (journal, recovery) = open(args)?;
     let mut found = Contents::default();
-    for hole in &recovery.holes {
-        found.damaged(hole.to_string());
-    }
+    let known: BTreeSet<String> = recovery.holes.iter().map(ToString::to_string).collect();
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut scan = journal.scan(Position::START);
     while let Some(step) = scan.step().context("the log cannot be read on")? {
         match step {
-            ScanStep::Hole(hole) => found.damaged(hole.to_string()),
+            ScanStep::Hole(hole) => found.damage.extend(Some(hole.to_string()).filter(|hole| !known.contains(hole))),
             ScanStep::Entry(entry) => {
                 found.entries += 1;
                 found.bytes += entry.payload.len() as u64;
                 // What a snapshot made needless may be gone from the beginning, nothing after it.
                 if found.last != 0 && entry.index != found.last + 1 {
-                    found.damaged(format!("entries between {} and {} are missing", found.last, entry.index));
+                    found.damage.push(format!("entries between {} and {} are missing", found.last, entry.index));
                 }
                 found.last = entry.index;
                 match codec::decode(entry.payload) {
@@ -78,13 +66,14 @@ fn read(args: &JournalDir, export: bool, verify: bool) -> Result<(), Failure> {
                             heard(writeln!(out, "{}", line(&decoded)))?;
                         }
                     }
-                    Err(error) => found.damaged(format!("entry {} is no entry of this release: {error}", entry.index)),
+                    Err(error) => found.damage.push(format!("entry {} is no entry of this release: {error}", entry.index)),
                 }
             }
         }
     }
     heard(out.flush())?;
     drop(out);
+    found.damage.extend(known);
     if !export {
         show(args, &found, &recovery)?;
     }

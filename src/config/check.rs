@@ -69,10 +69,13 @@ pub fn read(path: &Path) -> anyhow::Result<Checked> {
         tenants.extend(read_tenant(base, tenant, &mut faults));
     }
     if file.tenant.is_empty() {
-        faults.found.push(format!("{shown}: tenant: at least one [[tenant]] is needed; see `tidegate config example`"));
+        let problem = "tenant: at least one [[tenant]] is needed; see `tidegate config example`";
+        faults.found.push((text.len(), format!("{shown}: {problem}")));
     }
     if !faults.found.is_empty() {
-        return Err(anyhow!(faults.found.join("\n")));
+        faults.found.sort();
+        let lines: Vec<String> = faults.found.into_iter().map(|(_, line)| line).collect();
+        return Err(anyhow!(lines.join("\n")));
     }
     Ok(Checked {
         listen: file.listen.into_inner(),
@@ -100,7 +103,8 @@ pub fn address(text: &str) -> Result<String, String> {
 struct Faults<'a> {
     file: &'a str,
     text: &'a str,
-    found: Vec<String>,
+    /// Each with where it stands, in bytes.
+    found: Vec<(usize, String)>,
 }
 
 impl Faults<'_> {
@@ -113,7 +117,7 @@ impl Faults<'_> {
 
     fn add<T>(&mut self, at: &Spanned<T>, field: &str, problem: impl Display) {
         let line = format!("{}: {field}: {problem}", self.place(at.span().start));
-        self.found.push(line);
+        self.found.push((at.span().start, line));
     }
 }
 
@@ -222,7 +226,7 @@ fn read_tenant(base: &Path, tenant: &Tenant, faults: &mut Faults<'_>) -> Option<
     let policy = match policy::parse(&shown, &text) {
         Ok(policy) => policy,
         Err(errors) => {
-            faults.found.push(errors.to_string());
+            faults.found.push((tenant.policy.span().start, errors.to_string()));
             return None;
         }
     };

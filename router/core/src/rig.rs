@@ -225,11 +225,13 @@ impl Rig {
     }
 
     /// The next input: its time and its encoded, unstamped entry.
+    #[expect(clippy::should_implement_trait, reason = "it never ends, so there is no Option to give")]
     pub fn next(&mut self) -> (Timestamp, Vec<u8>) {
-        if self.config.mischief == Mischief::Some && self.below(40) == 0 {
-            if let Some(entry) = self.nonsense() {
-                return (self.now(), entry);
-            }
+        if self.config.mischief == Mischief::Some
+            && self.below(40) == 0
+            && let Some(entry) = self.nonsense()
+        {
+            return (self.now(), entry);
         }
         loop {
             let Some(Reverse((at, _, act))) = self.due.pop() else {
@@ -370,9 +372,9 @@ impl Rig {
     }
 
     fn request(&mut self) -> ContactRequest {
-        let mut request = ContactRequest::default();
-        request.queue = [QueueName::NONE, QueueName::of("sales"), QueueName::of("support")][self.below(3) as usize];
-        request.class = [ClassName::NONE, ClassName::of("gold")][self.below(2) as usize];
+        let queue = [QueueName::NONE, QueueName::of("sales"), QueueName::of("support")][self.below(3) as usize];
+        let class = [ClassName::NONE, ClassName::of("gold")][self.below(2) as usize];
+        let mut request = ContactRequest { queue, class, ..ContactRequest::default() };
         if self.below(10) == 0 {
             request.preferred = self.some_seat();
         }

@@ -264,7 +264,9 @@ impl Apply {
             tenant: *tenant,
             position: carried.position,
         });
+        let began = Instant::now();
         let bytes = snapshots::state(&self.machines, self.last, self.shared.term, waiting);
+        self.shared.stages.record_all(Stage::SnapshotPause, began.elapsed(), 1);
         let mut decided = Decided::new(Seq(self.last.seq.0 + 1), Instant::now(), 0);
         decided.snapshot = Some(SnapshotOrder { seq: self.last.seq, position: self.last.position, bytes });
         self.egress.give(decided, self.batches.is_empty());

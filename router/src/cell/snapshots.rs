@@ -179,6 +179,7 @@ const HOUSE: Duration = Duration::from_millis(100);
 /// The keeper thread: writes what the egress hands over, keeps the log's house; ends when the egress has closed the ring.
 pub(crate) fn keep(mut orders: spsc::Consumer<SnapshotOrder>, vault: &dyn Vault, files: &dyn LogFiles, shared: &Shared) {
     let parker = Parker::here();
+    super::paced::may_wait();
     loop {
         match orders.poll_pop(&mut parker.context()) {
             Poll::Ready(Some(order)) => write(&order, vault, files, shared),

@@ -26,11 +26,21 @@ pub enum Stage {
     SubmitToCommitted,
     /// Durable until its outputs have been handed on.
     CommittedToEffect,
+    /// The deciding thread serialising a snapshot: nothing is decided meanwhile. One count a snapshot.
+    SnapshotPause,
 }
 
 /// All stages, in reading order.
-pub(crate) const STAGES: [Stage; 7] =
-    [Stage::Ring, Stage::Commit, Stage::ApplyWait, Stage::Apply, Stage::Egress, Stage::SubmitToCommitted, Stage::CommittedToEffect];
+pub(crate) const STAGES: [Stage; 8] = [
+    Stage::Ring,
+    Stage::Commit,
+    Stage::ApplyWait,
+    Stage::Apply,
+    Stage::Egress,
+    Stage::SubmitToCommitted,
+    Stage::CommittedToEffect,
+    Stage::SnapshotPause,
+];
 
 /// Longest span that is told apart.
 const LONGEST_NS: u64 = 60_000_000_000;
@@ -47,6 +57,7 @@ impl Stage {
             Self::Egress => "egress",
             Self::SubmitToCommitted => "submit_to_committed",
             Self::CommittedToEffect => "committed_to_effect",
+            Self::SnapshotPause => "snapshot_pause",
         }
     }
 }

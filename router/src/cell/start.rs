@@ -12,6 +12,7 @@ use super::handle::{CellHandle, Threads};
 use super::log::{CellLog, LogError};
 use super::machines::Machines;
 use super::memory::MemoryLog;
+use super::paced::Paced;
 use super::propose::Proposer;
 use super::recover::{Found, RecoverError, RecoveryReport, journal_lines, recover};
 use super::shared::{Parts, Shared};
@@ -85,10 +86,11 @@ impl Cell {
         config: CellConfig,
         disk: D,
         sink: Box<dyn CellSink>,
-        wrap: impl FnOnce(SingleNode<D>) -> Box<dyn CellLog>,
+        wrap: impl FnOnce(SingleNode<Paced<D>>) -> Box<dyn CellLog>,
     ) -> Result<(CellHandle, RecoveryReport), StartError> {
         let began = Instant::now();
         config.check()?;
+        let disk = Paced::new(disk);
         let options = Options {
             segment_bytes: config.segment_bytes,
             max_payload_bytes: (super::ENTRY_BYTES_MAX as u32).min(config.segment_bytes / 2),

@@ -28,7 +28,7 @@ pub use idempotency::{KEPT_FOR, KEY_BYTES_MAX, KEYS_MAX};
 pub use json::{DEPTH_MAX, Fields, VALUES_MAX};
 pub use policy::POLICY_BYTES_MAX;
 pub use problem::Problem;
-pub use roster::{PROFILE_BYTES_MAX, SKILLS_MAX};
+pub use roster::{PROFILE_BYTES_MAX, SKILLS_MAX, UNITS_MAX};
 
 use crate::auth::Admins;
 use crate::node::NodeHandle;

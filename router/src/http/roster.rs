@@ -30,8 +30,8 @@ use tidegate_model::port::{Ingress as _, TranscriptItem};
 pub const PROFILE_BYTES_MAX: usize = 16 * 1024;
 /// Skills of one agent.
 pub const SKILLS_MAX: usize = 64;
-/// Units of a seat, and weight of an account's contacts.
-const UNITS_MAX: i64 = 1_000;
+/// Units of a seat: as many as the core takes.
+pub const UNITS_MAX: i64 = 64;
 /// Cost of a contact, in milliseconds of virtual wait, either way.
 const COST_MAX_MS: i64 = 1 << 31;
 /// Rows of one page.

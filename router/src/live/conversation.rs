@@ -10,7 +10,7 @@
 
 use super::back::Back;
 use super::bell::{Bell, Knock};
-use super::nursery::{Family, NurseryRef, spawn_half};
+use super::nursery::{Family, NurseryRef, Spawned, spawn_half};
 use super::{Counters, LiveConfig, RESTED};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -105,6 +105,7 @@ impl Conversations {
     /// Registers a connection; it is woken at once when items exist, and for every later one.
     pub(crate) fn watch(&self, key: ConversationKey, egress: Arc<dyn Egress>) -> Box<dyn Watch> {
         let id = self.next_watcher.fetch_add(1, Ordering::Relaxed);
+        // Counted before the entry is taken: counting locks every shard, the entry's own included.
         let full = self.slots.len() >= self.config.conversations_max;
         // The connection is put in while the table's shard is held: a slot is only dropped under the same lock, when empty.
         let slot = match self.slots.entry(key) {
@@ -343,14 +344,10 @@ impl Family for Conversations {
     type Key = ConversationKey;
     const NAME: &'static str = "conversations";
 
-    async fn spawn(&self, key: ConversationKey, supervisor: ActorCell) -> Option<ActorCell> {
-        let slot = self.slot(key)?;
-        if slot.bell.is_live() {
-            return None;
-        }
+    async fn spawn(&self, key: ConversationKey, supervisor: ActorCell) -> Spawned {
+        let Some(slot) = self.slot(key).filter(|slot| !slot.bell.is_live()) else { return Spawned::NotNeeded };
         self.counters.conversations_started.fetch_add(1, Ordering::Relaxed);
-        let half = spawn_half(ConversationHalf { table: self.this.clone(), slot }, (), supervisor).await?;
-        Some(half.get_cell())
+        spawn_half(ConversationHalf { table: self.this.clone(), slot }, (), supervisor).await
     }
 
     fn wanted(&self, key: ConversationKey) -> bool {

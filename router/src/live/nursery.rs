@@ -25,6 +25,16 @@ const FAULTS_AT_ONCE: u32 = 4;
 const PAUSE_FIRST: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// What became of an attempt to start a half.
+pub(crate) enum Spawned {
+    /// It lives.
+    Half(ActorCell),
+    /// Its slot is gone, or another half serves it.
+    NotNeeded,
+    /// It died while it started: nobody is told of that but us.
+    Failed,
+}
+
 /// One kind of live halves.
 pub(crate) trait Family: Send + Sync + 'static {
     /// What names a half.
@@ -33,8 +43,8 @@ pub(crate) trait Family: Send + Sync + 'static {
     /// What the nursery is called in logs.
     const NAME: &'static str;
 
-    /// Spawns the half of `key` under `supervisor` and installs it in its slot; nothing when the slot is gone or served.
-    fn spawn(&self, key: Self::Key, supervisor: ActorCell) -> impl Future<Output = Option<ActorCell>> + Send;
+    /// Spawns the half of `key` under `supervisor` and installs it in its slot.
+    fn spawn(&self, key: Self::Key, supervisor: ActorCell) -> impl Future<Output = Spawned> + Send;
 
     /// Whether a half that died must be replaced now.
     fn wanted(&self, key: Self::Key) -> bool;
@@ -133,8 +143,13 @@ impl<F: Family> Actor for Nursery<F> {
         myself: ActorRef<Self::Msg>,
         (family, sweep_every): Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        // First the new address, then (in post_start) the look at the slots: a bell rung in between finds one of the two.
         let nursery = family.nursery();
+        // A nursery whose root died is told to die with it, but may still be on its way, and would start halves meanwhile
+        // that die with it unseen: never two of a family.
+        if let Some(old) = nursery.cell() {
+            drop(old.kill_and_wait(None).await);
+        }
+        // First the new address, then (in post_start) the look at the slots: a bell rung in between finds one of the two.
         nursery.starts.store(0, Ordering::Relaxed);
         nursery.current.store(Some(Arc::new(myself)));
         Ok(NurseryState { family, children: HashMap::new(), faults: HashMap::new(), sweep_every })
@@ -205,18 +220,28 @@ impl<F: Family> Actor for Nursery<F> {
         }
         state.family.restarted();
         tracing::warn!(family = F::NAME, ?key, cause, "live half ended; starting it again");
-        match state.pause(key) {
-            None => state.spawn(key, &myself).await,
-            Some(pause) => drop(myself.send_after(pause, move || NurseryMsg::StartAgain(key))),
-        }
+        state.again(key, &myself).await;
         Ok(())
     }
 }
 
 impl<F: Family> NurseryState<F> {
     async fn spawn(&mut self, key: F::Key, myself: &ActorRef<NurseryMsg<F::Key>>) {
-        if let Some(cell) = self.family.spawn(key, myself.get_cell()).await {
-            self.children.insert(cell.get_id(), key);
+        match self.family.spawn(key, myself.get_cell()).await {
+            Spawned::Half(cell) => drop(self.children.insert(cell.get_id(), key)),
+            Spawned::NotNeeded => {}
+            Spawned::Failed => {
+                // Never at once: a half that cannot start would keep the nursery from everybody else.
+                let pause = self.pause(key).unwrap_or(PAUSE_FIRST);
+                drop(myself.send_after(pause, move || NurseryMsg::StartAgain(key)));
+            }
+        }
+    }
+
+    async fn again(&mut self, key: F::Key, myself: &ActorRef<NurseryMsg<F::Key>>) {
+        match self.pause(key) {
+            None => self.spawn(key, myself).await,
+            Some(pause) => drop(myself.send_after(pause, move || NurseryMsg::StartAgain(key))),
         }
     }
 
@@ -233,16 +258,16 @@ impl<F: Family> NurseryState<F> {
     }
 }
 
-/// Spawns a half and keeps its knock address; shared by all families.
-pub(crate) async fn spawn_half<A>(half: A, arguments: A::Arguments, supervisor: ActorCell) -> Option<ActorRef<Knock>>
+/// Spawns a half; shared by all families.
+pub(crate) async fn spawn_half<A>(half: A, arguments: A::Arguments, supervisor: ActorCell) -> Spawned
 where
     A: Actor<Msg = Knock>,
 {
     match Actor::spawn_linked(None, half, arguments, supervisor).await {
-        Ok((half, _)) => Some(half),
+        Ok((half, _)) => Spawned::Half(half.get_cell()),
         Err(error) => {
-            tracing::error!(%error, "a live half could not be started");
-            None
+            tracing::warn!(%error, "a live half could not be started");
+            Spawned::Failed
         }
     }
 }

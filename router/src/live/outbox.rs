@@ -9,7 +9,7 @@
 
 use super::back::Back;
 use super::bell::{Bell, Knock};
-use super::nursery::{Family, NurseryRef, spawn_half};
+use super::nursery::{Family, NurseryRef, Spawned, spawn_half};
 use super::push::{Delivery, PushAnswer, PushChannel};
 use super::rows::{Row, Rows};
 use super::{Counters, LiveConfig};
@@ -342,13 +342,9 @@ impl Family for Outboxes {
     type Key = OutboxKey;
     const NAME: &'static str = "outbox";
 
-    async fn spawn(&self, key: OutboxKey, supervisor: ActorCell) -> Option<ActorCell> {
-        let slot = self.slot(key)?;
-        if slot.bell.is_live() {
-            return None;
-        }
-        let half = spawn_half(OutboxHalf { table: self.this.clone(), slot }, (), supervisor).await?;
-        Some(half.get_cell())
+    async fn spawn(&self, key: OutboxKey, supervisor: ActorCell) -> Spawned {
+        let Some(slot) = self.slot(key).filter(|slot| !slot.bell.is_live()) else { return Spawned::NotNeeded };
+        spawn_half(OutboxHalf { table: self.this.clone(), slot }, (), supervisor).await
     }
 
     fn wanted(&self, key: OutboxKey) -> bool {

@@ -9,7 +9,7 @@
 
 use super::back::Back;
 use super::bell::{Bell, Knock};
-use super::nursery::{Family, NurseryRef, spawn_half};
+use super::nursery::{Family, NurseryRef, Spawned, spawn_half};
 use super::told::Told;
 use super::{Counters, LiveConfig, RESTED};
 use crate::gauge::Gauges;
@@ -385,14 +385,10 @@ impl Family for Seats {
     type Key = SeatKey;
     const NAME: &'static str = "seats";
 
-    async fn spawn(&self, key: SeatKey, supervisor: ActorCell) -> Option<ActorCell> {
-        let slot = self.slot(key)?;
-        if slot.bell.is_live() {
-            return None;
-        }
+    async fn spawn(&self, key: SeatKey, supervisor: ActorCell) -> Spawned {
+        let Some(slot) = self.slot(key).filter(|slot| !slot.bell.is_live()) else { return Spawned::NotNeeded };
         self.counters.seats_started.fetch_add(1, Ordering::Relaxed);
-        let half = spawn_half(SeatHalf { table: self.this.clone(), slot }, (), supervisor).await?;
-        Some(half.get_cell())
+        spawn_half(SeatHalf { table: self.this.clone(), slot }, (), supervisor).await
     }
 
     fn wanted(&self, key: SeatKey) -> bool {

@@ -15,7 +15,8 @@ use tidegate_model::output::{Outcome, Output};
 use tidegate_model::port::PortError;
 use tidegate_model::{AccountId, CommandId, ConversationId, CustomerId, EventId, SeatId, TenantId};
 use tidegate_router::cell::{
-    Cell, CellConfig, CellHandle, CellLog, CellSink, Committed, Intake, LogError, LogFiles, LogStatus, NoSink, Retain, SingleNode,
+    Cell, CellConfig, CellHandle, CellLog, CellSink, Committed, Intake, LogError, LogFiles, LogStatus, NoSink, Paced, Retain,
+    SingleNode,
 };
 
 fn small(hand: &Arc<Hand>) -> CellConfig {
@@ -65,7 +66,7 @@ fn power_cuts<D: Disk + Clone>(
     rounds: u64,
     seed: u64,
     disk: impl Fn(&FaultyDisk) -> D,
-    wrap: impl Fn(SingleNode<D>) -> Box<dyn CellLog>,
+    wrap: impl Fn(SingleNode<Paced<D>>) -> Box<dyn CellLog>,
 ) -> Verdict {
     let platter = FaultyDisk::new(seed);
     let mut random = SplitMix64::new(seed);

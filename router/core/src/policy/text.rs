@@ -274,11 +274,11 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyErrors> {
         }
     };
     let policy = build(raw, &mut faults);
-    if faults.found.is_empty() {
-        if let Err(PolicyFault { field, problem }) = check(&policy) {
-            let offset = offset_of(text, &field);
-            faults.add(offset, &field, problem, String::new());
-        }
+    if faults.found.is_empty()
+        && let Err(PolicyFault { field, problem }) = check(&policy)
+    {
+        let offset = offset_of(text, &field);
+        faults.add(offset, &field, problem, String::new());
     }
     if faults.found.is_empty() {
         return Ok(policy);

@@ -17,7 +17,7 @@ use tidegate_model::{AccountId, ContactId, Level, QueueName, SeatId};
 
 #[derive(Debug)]
 pub(super) enum Change {
-    Policy(Plan),
+    Policy(Box<Plan>),
     Agent { seat: SeatId, profile: AgentProfile },
     Account { account: AccountId, profile: AccountProfile },
     Limits(Limits),
@@ -52,7 +52,7 @@ impl Tenant {
         if needed > self.market.lanes_free() as usize {
             return Err(Refusal::Limit(LimitKind::Lanes));
         }
-        Ok(Change::Policy(plan))
+        Ok(Change::Policy(Box::new(plan)))
     }
 
     fn plan_agent(&self, seat: SeatId, bytes: &[u8]) -> Result<Change, Refusal> {
@@ -124,12 +124,12 @@ impl Tenant {
         Outcome::Done { contact: ContactId::NONE, n: 0 }
     }
 
-    fn activate(&mut self, plan: Plan) {
+    fn activate(&mut self, plan: Box<Plan>) {
         self.market.set_rule(Self::rule_of(&plan));
         self.queue_lengths = alloc::vec![0; plan.queues.len()];
         let sets = core::mem::take(&mut self.lane_sets);
         self.lane_set_index.clear();
-        let before = self.plan.replace(Box::new(plan));
+        let before = self.plan.replace(plan);
         self.previous = before.map(|before| Box::new((*before, sets)));
         self.steps.push_back(Step::Swap { cursor: 0, remapped: 0 });
     }

@@ -343,7 +343,7 @@ impl Tenant {
     }
 
     /// After a poisoned decision: people look after this contact; everything else goes on.
-    pub(super) fn to_manual_lane(&mut self, slot: u32) -> ContactId {
+    pub(super) fn park_for_people(&mut self, slot: u32) -> ContactId {
         let Some(c) = self.conversations.get(slot) else { return ContactId::NONE };
         let (owner, engagement, contact) = (c.owner, c.engagement, c.contact);
         match owner {

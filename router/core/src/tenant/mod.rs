@@ -261,13 +261,11 @@ impl Tenant {
                 (None, Some((at, seq, input))) => (*at, *seq, !matches!(input, Input::LeaderStarted { .. })),
                 (None, None) => return,
             };
-            if fires_first {
-                if let Some(entry) = self.timers.pop_due(at) {
-                    // A left-over entry costs nothing: whether one lies in the heap depends on history that a restored
-                    // machine shares only because the heap is part of the snapshot.
-                    fuel -= i64::from(self.fire(entry));
-                    continue;
-                }
+            if fires_first && let Some(entry) = self.timers.pop_due(at) {
+                // A left-over entry costs nothing: whether one lies in the heap depends on history that a restored
+                // machine shares only because the heap is part of the snapshot.
+                fuel -= i64::from(self.fire(entry));
+                continue;
             }
             if fuel <= 0 {
                 return self.stash(fresh);
@@ -281,10 +279,10 @@ impl Tenant {
             }
             self.seq = seq;
             if waiting.is_some() {
-                if let Some(bytes) = self.backlog.pop_front() {
-                    if let Ok(entry) = codec::decode(&bytes) {
-                        self.take(&entry.input);
-                    }
+                if let Some(bytes) = self.backlog.pop_front()
+                    && let Ok(entry) = codec::decode(&bytes)
+                {
+                    self.take(&entry.input);
                 }
             } else if let Some((_, _, input)) = fresh.take() {
                 self.take(&input);
@@ -433,7 +431,7 @@ impl Tenant {
             _ => None,
         };
         if let Some(slot) = slot {
-            contact = self.to_manual_lane(slot);
+            contact = self.park_for_people(slot);
         }
         self.emit(Output::Poisoned { seq: self.seq, contact });
         self.emit(Output::Reply { seq: self.seq, outcome: Outcome::Refused(Refusal::Poisoned) });
@@ -451,7 +449,7 @@ impl Tenant {
                 Some(cursor)
             }
         };
-        let contact = slot.map_or(ContactId::NONE, |slot| self.to_manual_lane(slot));
+        let contact = slot.map_or(ContactId::NONE, |slot| self.park_for_people(slot));
         self.emit(Output::Poisoned { seq: self.seq, contact });
     }
 

@@ -1,10 +1,15 @@
 //! Properties of the tenant machine, one file each; they share one driver and one seeded population (feature `rig`).
 
+mod scenario;
 mod support;
 
+mod effects;
 mod fuel;
 mod invariants;
 mod lanes;
+mod limits;
+mod offers;
 mod poison;
 mod policy_text;
+mod repeats;
 mod restore;

@@ -1,0 +1,20 @@
+//! `tidegate serve`, the real binary in a process of its own: what customers, agents and operators meet.
+//!
+//! | file | what it proves |
+//! |---|---|
+//! | `life.rs` | a contact from the first word to the wrap-up; a drain; what is told at the start |
+//! | `kill.rs` | `kill -9` in the middle of a conversation loses, repeats and reorders nothing |
+//! | `admin.rs` | tokens, figures, a policy with faults and one without |
+//! | `disk.rs` | a full disk and a failing fdatasync: nothing more is acknowledged, and it is said |
+//!
+//! `TIDEGATE_NIGHTLY=1` raises the number of kills.
+
+mod admin;
+mod disk;
+mod kill;
+mod life;
+#[path = "../support/node.rs"]
+mod node;
+#[path = "../support/run.rs"]
+mod run;
+mod talk;
