@@ -363,3 +363,27 @@ async fn a_failing_half_is_started_again_with_growing_pauses_and_costs_nobody_el
     assert!(state.notices.len() >= 12, "the open offer was told again after each fault");
     assert!(matches!(desk.act(SeatAct::Pause { reason: ReasonName::of("tea") }).await, Ok(Outcome::Done { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_level_of_the_tree_comes_back_with_everything_below_it() {
+    let node = node(1, 1).await;
+    let desk = Desk::open(&node, TENANT, 1);
+    desk.sign_in().await;
+    let anna = Customer::new(&node, TENANT, WEB, 1);
+    for (round, victim) in VICTIMS.into_iter().chain(VICTIMS).enumerate() {
+        let before = node.live().status();
+        let killed = node.live().kill(victim, |_| true);
+        let Outcome::Done { contact, .. } = anna.begin().await else { panic!("round {round}: refused") };
+        let what = format!("round {round}, {victim:?} ({killed} killed): {before:?}");
+        let (offer, _) = within(&what, desk.offer()).await;
+        desk.accept(offer).await;
+        let (claim, claimed) = within(&what, desk.claim(offer)).await;
+        assert_eq!(claimed, contact);
+        desk.finish(claim).await;
+        within(&what, desk.until(|state| state.released.contains(&claim).then_some(()))).await;
+        let last = anna.node_transcript().await.last().map_or(0, |item| item.n);
+        within(&what, anna.woken().reaches(last)).await;
+    }
+    let status = node.live().status();
+    assert!(status.nursery_restarts >= 6 && status.root_restarts == 2, "{status:?}");
+}

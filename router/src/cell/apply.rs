@@ -60,6 +60,8 @@ struct Due {
     bytes: u64,
     since_entries: u64,
     since_bytes: u64,
+    /// Bytes of the last one.
+    size: usize,
     /// No snapshots at all: an embedder without a disk.
     on: bool,
 }
@@ -111,8 +113,14 @@ impl Apply {
             .into_iter()
             .map(|u| (u.seq.0, (u.tenant, Carried { bytes: Vec::new(), reply: None, submitted: None, position: u.position })))
             .collect();
-        let snapshots =
-            Due { entries: config.snapshot_entries, bytes: config.snapshot_bytes, since_entries: 0, since_bytes: 0, on: on_disk };
+        let snapshots = Due {
+            entries: config.snapshot_entries,
+            bytes: config.snapshot_bytes,
+            since_entries: 0,
+            since_bytes: 0,
+            size: 0,
+            on: on_disk,
+        };
         Self { shared, machines, batches, queries, egress, doors, unanswered, snapshots, last }
     }
 
@@ -265,7 +273,10 @@ impl Apply {
             position: carried.position,
         });
         let began = Instant::now();
-        let bytes = snapshots::state(&self.machines, self.last, self.shared.term, waiting);
+        // Room as the last one took, so that no growth copies while nothing is decided.
+        let mut bytes = Vec::with_capacity(self.snapshots.size + self.snapshots.size / 8);
+        snapshots::state(&mut bytes, &self.machines, self.last, self.shared.term, waiting);
+        self.snapshots.size = bytes.len();
         self.shared.stages.record_all(Stage::SnapshotPause, began.elapsed(), 1);
         let mut decided = Decided::new(Seq(self.last.seq.0 + 1), Instant::now(), 0);
         decided.snapshot = Some(SnapshotOrder { seq: self.last.seq, position: self.last.position, bytes });

@@ -55,9 +55,8 @@ pub struct StateError {
 }
 
 /// Serialises the machines.
-pub(crate) fn state(machines: &Machines, last: Last, term: Term, unanswered: impl Iterator<Item = Unanswered>) -> Vec<u8> {
+pub(crate) fn state(out: &mut Vec<u8>, machines: &Machines, last: Last, term: Term, unanswered: impl Iterator<Item = Unanswered>) {
     let unanswered: Vec<Unanswered> = unanswered.collect();
-    let mut out = Vec::new();
     out.extend_from_slice(MAGIC);
     for word in [term.0, last.seq.0, last.at.0, last.position] {
         out.extend_from_slice(&word.to_le_bytes());
@@ -68,7 +67,7 @@ pub(crate) fn state(machines: &Machines, last: Last, term: Term, unanswered: imp
         out.extend_from_slice(&id.0.to_le_bytes());
         let length_at = out.len();
         out.extend_from_slice(&[0; 8]);
-        tenant.snapshot(&mut out);
+        tenant.snapshot(out);
         let length = (out.len() - length_at - 8) as u64;
         out[length_at..length_at + 8].copy_from_slice(&length.to_le_bytes());
     }
@@ -77,7 +76,6 @@ pub(crate) fn state(machines: &Machines, last: Last, term: Term, unanswered: imp
         out.extend_from_slice(&u.tenant.0.to_le_bytes());
         out.extend_from_slice(&u.position.to_le_bytes());
     }
-    out
 }
 
 /// Reads what [`state`] wrote, with the index behind it.

@@ -323,7 +323,7 @@ mod tests {
         });
         match read {
             Ok(()) => ("ok".to_owned(), String::new(), String::new()),
-            Err(problem) => (problem.slug.to_owned(), problem.field.unwrap_or_default(), problem.detail.into_owned()),
+            Err(problem) => (problem.slug.to_owned(), problem.field.unwrap_or_default().into_string(), problem.detail.into_owned()),
         }
     }
 

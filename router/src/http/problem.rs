@@ -25,7 +25,7 @@ pub struct Problem {
     /// What was wrong this time, and what to do.
     pub detail: Cow<'static, str>,
     /// The field concerned, as a JSON pointer, a header's or a parameter's name.
-    pub field: Option<String>,
+    pub field: Option<Box<str>>,
     /// When to try again.
     pub retry_after: Option<Millis>,
     /// Further members.
@@ -41,7 +41,7 @@ impl Problem {
     /// Names the field.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.field = Some(field.into().into_boxed_str());
         self
     }
 

@@ -352,10 +352,10 @@ impl Family for Outboxes {
     }
 
     fn forget(&self, key: OutboxKey) {
-        if let Some(slot) = self.slot(key) {
-            if slot.bell.clear() {
-                self.nursery.start(key);
-            }
+        if let Some(slot) = self.slot(key)
+            && slot.bell.clear()
+        {
+            self.nursery.start(key);
         }
     }
 

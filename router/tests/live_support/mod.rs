@@ -253,10 +253,8 @@ impl SeatSink for DeskSink {
         self.change(|state| {
             state.notices.push(notice);
             match notice {
-                SeatNotice::Offered { offer, conversation, .. } => {
-                    if state.seen_offers.insert(offer) {
-                        state.offers.insert(offer, conversation);
-                    }
+                SeatNotice::Offered { offer, conversation, .. } if state.seen_offers.insert(offer) => {
+                    state.offers.insert(offer, conversation);
                 }
                 SeatNotice::Rescinded { offer, .. } => drop(state.offers.remove(&offer)),
                 SeatNotice::Assigned { claim, contact, conversation } => {
@@ -371,7 +369,7 @@ impl Desk {
 
 /// Ends a test that hangs, with a word about what it waited for.
 pub async fn within<R>(what: &str, future: impl Future<Output = R>) -> R {
-    match tokio::time::timeout(Duration::from_secs(60), future).await {
+    match tokio::time::timeout(Duration::from_secs(20), future).await {
         Ok(done) => done,
         Err(_) => panic!("did not come within a minute: {what}"),
     }

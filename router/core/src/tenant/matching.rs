@@ -21,9 +21,20 @@ const SWAP_BATCH: u32 = 64;
 #[derive(Debug)]
 pub(super) enum Change {
     Nothing,
-    Offer { face: Face, choice: Choice },
-    LeaveMarket { seat: u32 },
-    Swap { next: Option<u32>, remapped: u32, carried: Vec<Carried> },
+    /// An offer; `again` is the step of a contact that gave way to an earlier one and looks once more.
+    Offer {
+        face: Face,
+        choice: Choice,
+        again: Option<Step>,
+    },
+    LeaveMarket {
+        seat: u32,
+    },
+    Swap {
+        next: Option<u32>,
+        remapped: u32,
+        carried: Vec<Carried>,
+    },
 }
 
 /// A waiting or served contact under the new policy.
@@ -47,8 +58,22 @@ impl Tenant {
             return none;
         }
         let selected = self.market.select_agent(TicketSlot(c.ticket), self.at);
-        let change = selected.choice.map_or(Change::Nothing, |choice| Change::Offer { face: Face::SelectAgent, choice });
-        (Delta::Matched(change), selected.work)
+        let Some(choice) = selected.choice else { return (Delta::Matched(Change::Nothing), selected.work) };
+        if self.steps.is_empty() {
+            return (Delta::Matched(Change::Offer { face: Face::SelectAgent, choice, again: None }), selected.work);
+        }
+        // Others look for a seat in the same entry (a seat with several claims has gone, a policy was swapped): the seat that
+        // was found chooses, or a later contact would be served before an earlier one of its own lane.
+        let asked = self.market.select_contact(choice.seat, self.at);
+        let work = selected.work + asked.work;
+        let change = match asked.choice {
+            Some(first) if first.ticket != choice.ticket => {
+                let again = Some(Step::FindSeat { conversation: slot, contact });
+                Change::Offer { face: Face::SelectContact, choice: first, again }
+            }
+            _ => Change::Offer { face: Face::SelectAgent, choice, again: None },
+        };
+        (Delta::Matched(change), work)
     }
 
     pub(super) fn plan_find_contact(&self, slot: u32) -> (Delta, u32) {
@@ -61,14 +86,18 @@ impl Tenant {
             return none;
         }
         let selected = self.market.select_contact(SeatSlot(seat.market), self.at);
-        let change = selected.choice.map_or(Change::Nothing, |choice| Change::Offer { face: Face::SelectContact, choice });
+        let change =
+            selected.choice.map_or(Change::Nothing, |choice| Change::Offer { face: Face::SelectContact, choice, again: None });
         (Delta::Matched(change), selected.work)
     }
 
     pub(super) fn commit_matched(&mut self, change: Change) {
         match change {
             Change::Nothing => {}
-            Change::Offer { face, choice } => self.offer(face, &choice),
+            Change::Offer { face, choice, again } => {
+                self.offer(face, &choice);
+                self.steps.extend(again);
+            }
             Change::LeaveMarket { seat } => self.leave_market(seat),
             Change::Swap { next, remapped, carried } => self.commit_swap(next, remapped, carried),
         }
