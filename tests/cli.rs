@@ -228,7 +228,7 @@ fn a_closed_pipe_ends_an_export_quietly() {
     let dir = tempdir().expect("a temporary directory");
     let log = dir.path().join("log");
     let picture = dir.path().join("day.svg");
-    let demo = ["demo", "--hours", "7-8", "--speed", "20000", "--dir", text(&log), "--picture", text(&picture), "--json"];
+    let demo = ["demo", "--hours", "7-8", "--speed", "2000", "--dir", text(&log), "--picture", text(&picture), "--json"];
     tidegate(demo).ends(0, &[]);
     let mut export = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["journal", "export", text(&log)])

@@ -250,3 +250,32 @@ async fn a_connection_that_panics_is_let_go_and_the_others_are_served() {
     assert_eq!((bomb.0.load(Ordering::Relaxed), status.watchers_dropped), (1, 1));
     assert!(status.restarts >= 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_queue_of_a_node_is_listed_with_its_limit() {
+    let node = node(1, 1).await;
+    let _desk = Desk::open(&node, TENANT, 1);
+    let queues = node.gauges().read();
+    for queue in &queues {
+        assert!(queue.limit > 0 && queue.length <= queue.limit, "{queue:?}");
+    }
+    let names: Vec<_> = queues.iter().map(|queue| queue.name.as_str()).collect();
+    for expected in [
+        "front_seats",
+        "front_customers",
+        "front_effects",
+        "proposer_seats",
+        "proposer_customers",
+        "proposer_effects",
+        "conversation_wakes",
+        "conversation_starts",
+        "seat_starts",
+        "seat_notices",
+        "seat_wakes",
+        "outbox_starts",
+        "transcript_reads",
+    ] {
+        assert!(names.contains(&expected), "{expected} is missing in {names:?}");
+    }
+    println!("{names:?}");
+}

@@ -17,13 +17,13 @@ async fn figures_need_a_token() {
 
     for path in ["/metrics", "/v1/status", "/v1/tenants/1/policy", "/v1/tenants/1/seats"] {
         let answer = node.admin_request("GET", path, "", "", "");
-        answer.problem(401, "no-token");
+        answer.problem(401, "unauthorised");
         assert!(answer.headers.contains("www-authenticate: bearer"), "{}", answer.headers);
-        node.admin_request("GET", path, &"0".repeat(64), "", "").problem(401, "bad-token");
+        node.admin_request("GET", path, &"0".repeat(64), "", "").problem(401, "unauthorised");
     }
     // A customer's or an agent's token opens nothing here.
     let agent = node.line["agents"][0]["token"].as_str().expect("a token").to_owned();
-    node.admin_request("GET", "/v1/status", &agent, "", "").problem(401, "bad-token");
+    node.admin_request("GET", "/v1/status", &agent, "", "").problem(401, "unauthorised");
     assert_eq!(node.admin_request("GET", "/healthz", "", "", "").status, 200);
     assert_eq!(node.admin_request("GET", "/readyz", "", "", "").status, 200);
     node.admin_request("GET", "/nowhere", "", "", "").problem(404, "no-such-route");
@@ -58,8 +58,8 @@ async fn a_faulty_policy_is_answered_with_line_and_field_and_changes_nothing() {
     assert!(problem["errors"][0]["field"].as_str().is_some_and(|field| !field.is_empty()), "{problem}");
     assert!(problem["errors"][0]["remedy"].as_str().is_some_and(|text| text.contains("support")), "{problem}");
     put("name = ").problem(422, "policy-invalid");
-    put(&"#".repeat(128 * 1_024 + 1)).problem(413, "too-big");
-    node.admin_request("PUT", "/v1/tenants/1/policy", "", TOML, POLICY).problem(401, "no-token");
+    put(&"#".repeat(128 * 1_024 + 1)).problem(413, "too-large");
+    node.admin_request("PUT", "/v1/tenants/1/policy", "", TOML, POLICY).problem(401, "unauthorised");
     assert_eq!(node.get("/v1/tenants/1/policy").text, POLICY, "a faulty text changes nothing");
 }
 

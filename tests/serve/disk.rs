@@ -155,8 +155,8 @@ struct FailingSync(std::process::Child);
 impl FailingSync {
     fn on(node: &Node) -> Result<Self, String> {
         let mut strace = Command::new("strace")
-            .args(["-f", "-q", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"])
-            .args(["-p", &node.pid(), "-v"])
+            .args(["-f", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"])
+            .args(["-p", &node.pid()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
-use tidegate_channels::client::{DeskClient, NewSession, WebClient, open_session};
+use tidegate_channels::client::{DeskClient, NewVisitor, WebClient, open_session};
 
 /// Longest time that anything may take before the test gives up: a guard against hanging, never a measure.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -124,7 +124,7 @@ impl Node {
 
     /// A new customer's page.
     pub async fn customer(&self) -> WebClient {
-        let new = NewSession { inbox: "shop".into(), ..NewSession::default() };
+        let new = NewVisitor { inbox: "shop".into(), ..NewVisitor::default() };
         let session = open_session(&self.base(), &new).await.expect("a session");
         WebClient::connect(&self.base(), &session.token, 0).await.expect("a page")
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What the welcome said.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct DeskSession {
+pub struct DeskWelcome {
     /// The seat, hexadecimal.
     pub seat: String,
     /// Whether the seat's claims were waiting for this desk.
@@ -113,7 +113,7 @@ pub struct DeskClient {
     newest: BTreeMap<String, u32>,
     claims: BTreeMap<String, String>,
     anew: BTreeSet<String>,
-    session: DeskSession,
+    session: DeskWelcome,
 }
 
 impl DeskClient {
@@ -133,14 +133,14 @@ impl DeskClient {
             newest: BTreeMap::new(),
             claims: BTreeMap::new(),
             anew: BTreeSet::new(),
-            session: DeskSession::default(),
+            session: DeskWelcome::default(),
         };
         client.resume().await?;
         Ok(client)
     }
 
     /// What the last welcome said.
-    pub fn session(&self) -> &DeskSession {
+    pub fn session(&self) -> &DeskWelcome {
         &self.session
     }
 
@@ -175,7 +175,7 @@ impl DeskClient {
             match frame["type"].as_str() {
                 Some("welcome") => {
                     self.resume = text(&frame, "resume");
-                    self.session = DeskSession {
+                    self.session = DeskWelcome {
                         seat: text(&frame, "seat"),
                         resumed: frame["resumed"] == true,
                         lease: Duration::from_secs(number(&frame, "lease_s")),

@@ -10,9 +10,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-/// How a session is asked for.
+/// How a visitor asks for a token.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct NewSession {
+pub struct NewVisitor {
     /// The inbox's public name.
     pub inbox: String,
     /// This browser's visitor id from last time.
@@ -21,9 +21,9 @@ pub struct NewSession {
     pub identity: Option<String>,
 }
 
-/// A session.
+/// A visitor with a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Session {
+pub struct Visitor {
     /// The token for hello, or for `Authorization: Bearer`.
     pub token: String,
     /// The conversation.
@@ -36,7 +36,7 @@ pub struct Session {
 ///
 /// # Errors
 /// [`ClientError`]: not reachable, refused, or busy.
-pub async fn open_session(base: &str, new: &NewSession) -> Result<Session, ClientError> {
+pub async fn open_session(base: &str, new: &NewVisitor) -> Result<Visitor, ClientError> {
     let mut body = json!({"inbox": new.inbox});
     if let Some(visitor) = &new.visitor {
         body["visitor"] = json!(visitor);
@@ -48,7 +48,7 @@ pub async fn open_session(base: &str, new: &NewSession) -> Result<Session, Clien
     if status != 201 {
         return Err(refused(&answer));
     }
-    Ok(Session { token: text(&answer, "token"), conversation: text(&answer, "conversation"), visitor: text(&answer, "visitor") })
+    Ok(Visitor { token: text(&answer, "token"), conversation: text(&answer, "conversation"), visitor: text(&answer, "visitor") })
 }
 
 /// One request; the status and the JSON answered (null when the body is not JSON).

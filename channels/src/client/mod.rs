@@ -10,8 +10,8 @@ pub mod http;
 pub mod web;
 
 pub use auto::{AutoAnswer, Handling, serve};
-pub use desk::{ClaimSeen, DeskClient, DeskEvent, DeskSession, OfferSeen, Snapshot};
-pub use http::{NewSession, Session, open_session};
+pub use desk::{ClaimSeen, DeskClient, DeskEvent, DeskWelcome, OfferSeen, Snapshot};
+pub use http::{NewVisitor, Visitor, open_session};
 pub use web::{Begin, ItemSeen, WebClient, WebEvent};
 
 use futures_util::{SinkExt, StreamExt};

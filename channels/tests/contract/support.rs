@@ -602,9 +602,9 @@ pub async fn stand_with(change: impl FnOnce(&mut Config)) -> Stand {
 }
 
 impl Stand {
-    pub async fn session(&self, visitor: &str) -> tidegate_channels::client::Session {
+    pub async fn session(&self, visitor: &str) -> tidegate_channels::client::Visitor {
         let new =
-            tidegate_channels::client::NewSession { inbox: "shop".to_owned(), visitor: Some(visitor.to_owned()), identity: None };
+            tidegate_channels::client::NewVisitor { inbox: "shop".to_owned(), visitor: Some(visitor.to_owned()), identity: None };
         tidegate_channels::client::open_session(&self.base, &new).await.expect("a session")
     }
 

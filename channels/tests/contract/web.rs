@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_channels::auth::{self, KeyRing};
 use tidegate_channels::client::http::send;
-use tidegate_channels::client::{Begin, ClientError, NewSession, WebClient, WebEvent, open_session};
+use tidegate_channels::client::{Begin, ClientError, NewVisitor, WebClient, WebEvent, open_session};
 use tidegate_model::port::CustomerGrant;
 use tidegate_model::{AccountId, ConversationId, CustomerId, Millis};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -438,7 +438,7 @@ async fn tokens_bad_expired_foreign() {
 #[tokio::test]
 async fn sessions_visitors_and_identities() {
     let stand = stand().await;
-    let new = |inbox: &str, visitor: Option<&str>, identity: Option<String>| NewSession {
+    let new = |inbox: &str, visitor: Option<&str>, identity: Option<String>| NewVisitor {
         inbox: inbox.to_owned(),
         visitor: visitor.map(str::to_owned),
         identity,

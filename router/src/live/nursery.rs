@@ -183,7 +183,6 @@ impl<F: Family> Actor for Nursery<F> {
                 state.spawn(key, &myself).await;
             }
             NurseryMsg::StartAgain(key) => {
-                eprintln!("AGAIN {} {key:?} wanted {}", F::NAME, state.family.wanted(key));
                 if state.family.wanted(key) {
                     state.spawn(key, &myself).await;
                 } else {
@@ -191,7 +190,6 @@ impl<F: Family> Actor for Nursery<F> {
                 }
             }
             NurseryMsg::Sweep => {
-                eprintln!("SWEEP {} children {} faults {}", F::NAME, state.children.len(), state.faults.len());
                 state.family.sweep();
                 let now = Instant::now();
                 state.faults.retain(|_, (_, last)| now.duration_since(*last) < FAULT_WINDOW);
@@ -231,9 +229,8 @@ impl<F: Family> NurseryState<F> {
     async fn spawn(&mut self, key: F::Key, myself: &ActorRef<NurseryMsg<F::Key>>) {
         match self.family.spawn(key, myself.get_cell()).await {
             Spawned::Half(cell) => drop(self.children.insert(cell.get_id(), key)),
-            Spawned::NotNeeded => eprintln!("NOTNEEDED {} {key:?}", F::NAME),
+            Spawned::NotNeeded => {}
             Spawned::Failed => {
-                eprintln!("FAILED {} {key:?}", F::NAME);
                 // Never at once: a half that cannot start would keep the nursery from everybody else.
                 let pause = self.pause(key).unwrap_or(PAUSE_FIRST);
                 drop(myself.send_after(pause, move || NurseryMsg::StartAgain(key)));

@@ -369,8 +369,13 @@ impl Desk {
 
 /// Ends a test that hangs, with a word about what it waited for.
 pub async fn within<R>(what: &str, future: impl Future<Output = R>) -> R {
-    match tokio::time::timeout(Duration::from_secs(20), future).await {
+    within_or(future, async || what.to_owned()).await
+}
+
+/// As [`within`], with a word that is asked for when the time is up.
+pub async fn within_or<R>(future: impl Future<Output = R>, what: impl AsyncFnOnce() -> String) -> R {
+    match tokio::time::timeout(Duration::from_secs(60), future).await {
         Ok(done) => done,
-        Err(_) => panic!("did not come within a minute: {what}"),
+        Err(_) => panic!("did not come within a minute: {}", what().await),
     }
 }

@@ -30,8 +30,9 @@ pub(super) enum Change {
     LeaveMarket {
         seat: u32,
     },
+    /// `next` is the step that goes on behind these, but for its count.
     Swap {
-        next: Option<u32>,
+        next: Option<Step>,
         remapped: u32,
         carried: Vec<Carried>,
     },
@@ -341,12 +342,13 @@ impl Tenant {
     }
 
     /// Which conversations of the next batch must be carried over to the new policy, and to where.
-    pub(super) fn plan_swap(&self, cursor: u32, remapped: u32) -> (Delta, u32) {
+    pub(super) fn plan_swap(&self, cursor: u32, one_by_one: Option<u32>, remapped: u32) -> (Delta, u32) {
         let (Some(plan), Some(previous)) = (&self.plan, &self.previous) else {
             return (Delta::Matched(Change::Swap { next: None, remapped, carried: Vec::new() }), 0);
         };
         let (before, sets) = previous.as_ref();
-        let end = self.conversations.end().min(cursor.saturating_add(SWAP_BATCH));
+        let batch = if one_by_one.is_some() { 1 } else { SWAP_BATCH };
+        let end = self.conversations.end().min(cursor.saturating_add(batch));
         let mut carried = Vec::new();
         for slot in cursor..end {
             let Some(c) = self.conversations.get(slot) else { continue };
@@ -368,43 +370,84 @@ impl Tenant {
             let asked = Asked { queue, class, weight: c.weight, extra, preferred: SeatId::NONE, refused: None };
             carried.push(Carried { conversation: slot, asked, step, remapped });
         }
-        let next = (end < self.conversations.end()).then_some(end);
+        let next = (end < self.conversations.end()).then_some(match one_by_one {
+            Some(until) if end < until => Step::SwapOne { cursor: end, until, remapped: 0 },
+            _ => Step::Swap { cursor: end, remapped: 0 },
+        });
         let work = end - cursor;
         (Delta::Matched(Change::Swap { next, remapped, carried }), work)
     }
 
-    fn commit_swap(&mut self, next: Option<u32>, mut remapped: u32, carried: Vec<Carried>) {
+    fn commit_swap(&mut self, next: Option<Step>, mut remapped: u32, carried: Vec<Carried>) {
         for carry in carried {
-            let slot = carry.conversation;
-            let set = self.lane_set(&carry.asked);
-            let Some(plan) = &self.plan else { return };
-            let name = plan.queues[usize::from(carry.asked.queue)].name;
-            self.dirty_conversations.mark(slot);
-            let Some(c) = self.conversations.get_mut(slot) else { continue };
-            c.queue = carry.asked.queue;
-            c.queue_name = name;
-            c.class = carry.asked.class;
-            c.lane_set = set;
-            // The time elapsed in the step is kept with its name; a step entered by mapping begins anew.
-            if carry.remapped || c.owner == Owner::Seat {
-                c.step_entered_at = self.at;
-            }
-            c.step = carry.step;
-            remapped += u32::from(carry.remapped && c.owner != Owner::Seat);
-            let (owner, contact) = (c.owner, c.contact);
-            if owner == Owner::Seat {
-                continue;
-            }
-            self.queue_lengths[usize::from(carry.asked.queue)] += 1;
-            self.settle_lane(slot);
-            if owner == Owner::Lane {
-                self.rearm(slot);
-                self.steps.push_back(Step::FindSeat { conversation: slot, contact });
-            }
+            remapped += u32::from(self.carry_over(&carry));
         }
-        if let Some(cursor) = next {
-            return self.steps.push_front(Step::Swap { cursor, remapped });
+        match next {
+            Some(Step::Swap { cursor, .. }) => self.steps.push_front(Step::Swap { cursor, remapped }),
+            Some(Step::SwapOne { cursor, until, .. }) => self.steps.push_front(Step::SwapOne { cursor, until, remapped }),
+            _ => self.finish_swap(remapped),
         }
+    }
+
+    /// One contact under the new policy; whether its step had to be mapped.
+    fn carry_over(&mut self, carry: &Carried) -> bool {
+        let slot = carry.conversation;
+        let set = self.lane_set(&carry.asked);
+        let Some(plan) = &self.plan else { return false };
+        let name = plan.queues[usize::from(carry.asked.queue)].name;
+        self.dirty_conversations.mark(slot);
+        let Some(c) = self.conversations.get_mut(slot) else { return false };
+        c.queue = carry.asked.queue;
+        c.queue_name = name;
+        c.class = carry.asked.class;
+        c.lane_set = set;
+        // The time elapsed in the step is kept with its name; a step entered by mapping begins anew.
+        if carry.remapped || c.owner == Owner::Seat {
+            c.step_entered_at = self.at;
+        }
+        c.step = carry.step;
+        let (owner, contact) = (c.owner, c.contact);
+        if owner == Owner::Seat {
+            return false;
+        }
+        self.queue_lengths[usize::from(carry.asked.queue)] += 1;
+        self.settle_lane(slot);
+        if owner == Owner::Lane {
+            self.rearm(slot);
+            self.steps.push_back(Step::FindSeat { conversation: slot, contact });
+        }
+        carry.remapped
+    }
+
+    /// Planning a batch panicked: its conversations are planned one by one, so that the one that panics pays alone.
+    pub(super) fn swap_one_by_one(&mut self, cursor: u32, remapped: u32) {
+        let until = cursor.saturating_add(SWAP_BATCH);
+        self.steps.push_front(Step::SwapOne { cursor, until, remapped });
+    }
+
+    /// Planning this one conversation panicked: it is carried to the first step of its queue by the plainest rule (a contact
+    /// that kept the old policy's places would corrupt the new one's), and the swap goes on behind it.
+    pub(super) fn swap_past_poison(&mut self, slot: u32, until: u32, remapped: u32) {
+        let next = slot + 1;
+        let more = next < self.conversations.end();
+        let step = match next < until {
+            true => Step::SwapOne { cursor: next, until, remapped: 0 },
+            false => Step::Swap { cursor: next, remapped: 0 },
+        };
+        let carried = self.plainly_carried(slot).into_iter().collect();
+        self.commit_swap(more.then_some(step), remapped, carried);
+    }
+
+    fn plainly_carried(&self, slot: u32) -> Option<Carried> {
+        let (plan, previous, c) = (self.plan.as_ref()?, self.previous.as_ref()?, self.conversations.get(slot)?);
+        let queue = plan.queue(c.queue_name).unwrap_or(plan.default_queue);
+        let class = plan.class(c.class_name).unwrap_or(plan.default_class);
+        let extra = previous.1.get(c.lane_set as usize).map_or_else(Extra::default, |set| set.extra);
+        let asked = Asked { queue, class, weight: c.weight, extra, preferred: SeatId::NONE, refused: None };
+        Some(Carried { conversation: slot, asked, step: 0, remapped: true })
+    }
+
+    fn finish_swap(&mut self, remapped: u32) {
         if let Some(previous) = self.previous.take() {
             for lane in previous.1.iter().flat_map(|set| &set.lanes).flatten() {
                 self.market.lane_unpin(LaneId(*lane));

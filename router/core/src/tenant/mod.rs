@@ -35,12 +35,13 @@ use crate::timers::{Due, Timed, Timers};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use state::{Account, Conversation, Customer, EffectRow, Engagement, Extra, LaneSet, NOWHERE, Seat, Step};
+use state::{Account, Conversation, Customer, EffectRow, Engagement, Extra, LaneSet, NOWHERE, Owner, Seat, Step};
 use tidegate_matcher::market::{Market, MarketLimits};
 use tidegate_model::codec;
 use tidegate_model::input::Input;
 use tidegate_model::limits::Limits;
 use tidegate_model::output::{Chain, LimitKind, Outcome, Output, Refusal};
+use tidegate_model::record::Exit;
 use tidegate_model::{AccountId, ContactId, ConversationId, OfferId, SeatId, Seq, TenantId, Timestamp};
 
 /// A tenant's deciding machine. See the crate's head for how to drive it.
@@ -418,7 +419,8 @@ impl Tenant {
             Step::EngagementDue { engagement } => (self.plan_engagement_due(engagement), 0),
             Step::EffectDue { effect } => (Delta::Timed(timing::Change::EffectInDoubt { effect }), 0),
             Step::LeaveMarket { seat } => (Delta::Matched(matching::Change::LeaveMarket { seat }), 0),
-            Step::Swap { cursor, remapped } => self.plan_swap(cursor, remapped),
+            Step::Swap { cursor, remapped } => self.plan_swap(cursor, None, remapped),
+            Step::SwapOne { cursor, until, remapped } => self.plan_swap(cursor, Some(until), remapped),
         }
     }
 
@@ -438,19 +440,42 @@ impl Tenant {
     }
 
     fn poisoned_step(&mut self, step: Step) {
+        if let Step::Swap { cursor, remapped } = step {
+            // Nobody knows yet whose it was.
+            return self.swap_one_by_one(cursor, remapped);
+        }
         self.ledger.poisoned += 1;
-        let slot = match step {
-            Step::FindSeat { conversation, .. } | Step::ConversationDue { conversation } => Some(conversation),
-            Step::EngagementDue { engagement } => self.engagements.get(engagement).map(|e| e.conversation),
-            Step::FindContact { .. } | Step::EffectDue { .. } | Step::LeaveMarket { .. } => None,
-            Step::Swap { cursor, remapped } => {
-                // One conversation's carrying over panicked: it goes to the manual lane, the swap goes on behind it.
-                self.steps.push_front(Step::Swap { cursor: cursor + 1, remapped });
-                Some(cursor)
+        let contact = match step {
+            Step::FindSeat { conversation, .. } => self.park_for_people(conversation),
+            Step::ConversationDue { conversation } => self.poisoned_deadline(conversation),
+            Step::EngagementDue { engagement } => {
+                let conversation = self.engagements.get(engagement).map_or(NOWHERE, |e| e.conversation);
+                self.park_for_people(conversation)
             }
+            Step::SwapOne { cursor, until, remapped } => {
+                self.swap_past_poison(cursor, until, remapped);
+                self.park_for_people(cursor)
+            }
+            Step::FindContact { .. } | Step::EffectDue { .. } | Step::LeaveMarket { .. } | Step::Swap { .. } => ContactId::NONE,
         };
-        let contact = slot.map_or(ContactId::NONE, |slot| self.park_for_people(slot));
         self.emit(Output::Poisoned { seq: self.seq, contact });
+    }
+
+    /// Planning what a deadline means panicked. Nobody must stay without a deadline: a contact that waited goes to the manual
+    /// lane, which gives it one; whoever was at the end of that, too, or of an idle span, leaves by a fault of ours.
+    fn poisoned_deadline(&mut self, slot: u32) -> ContactId {
+        let Some(c) = self.conversations.get(slot) else { return ContactId::NONE };
+        let (owner, contact, engagement) = (c.owner, c.contact, c.engagement);
+        match owner {
+            Owner::Nobody => self.forget(slot),
+            Owner::Manual => self.exit(slot, Exit::Failed),
+            Owner::Seat => {
+                self.exit(slot, Exit::Failed);
+                self.end_segment(engagement);
+            }
+            Owner::Bot | Owner::Lane | Owner::Offer => return self.park_for_people(slot),
+        }
+        contact
     }
 
     fn emit(&mut self, output: Output) {

@@ -275,4 +275,6 @@ pub(crate) enum Step {
     LeaveMarket { seat: u32 },
     /// A policy swap carries waiting contacts over, from this conversation on.
     Swap { cursor: u32, remapped: u32 },
+    /// As `Swap`, one conversation a step up to `until`: planning a batch with one of them in it panicked.
+    SwapOne { cursor: u32, until: u32, remapped: u32 },
 }

@@ -4,12 +4,15 @@
 //! panic is planted in the planning of one conversation and can be taken away again; `poison` has the crowd and the replicas.
 
 use crate::scenario::{Floor, PLAIN, WEB};
+use crate::support::{apply, guard};
 use std::cell::Cell;
 use tidegate_core::Tenant;
-use tidegate_model::ConversationId;
-use tidegate_model::input::{ContactRequest, FirstOwner, InboundAct, SeatAct};
+use tidegate_model::codec;
+use tidegate_model::input::{ContactRequest, FirstOwner, InboundAct, Input, SeatAct};
+use tidegate_model::limits::Limits;
 use tidegate_model::output::{Outcome, Output, Refusal, Rescind, SeatNotice};
 use tidegate_model::record::Exit;
+use tidegate_model::{ConversationId, Seq, TenantId};
 
 thread_local! {
     static POISONOUS: Cell<u128> = const { Cell::new(0) };
@@ -117,32 +120,43 @@ fn poison_in_a_deadline_still_ends_every_contact_and_every_claim() {
     }
 }
 
-fn carried(text: &str, floor: &mut Floor) {
-    floor.policy(text, 2);
-    floor.pass(0);
-}
-
 #[test]
 fn poison_in_a_policy_swap_costs_one_contact_of_its_batch() {
+    // A swap looks at 64 conversations a step: first, last and middle of a batch, and the very last one.
     let (before, after) = swapped();
-    for poisonous in [1, 30, 40] {
-        let mut floor = Floor::new(&before, 0);
-        for i in 1..=40 {
+    for poisonous in [1, 30, 64, 65, 100] {
+        let mut floor = Floor::with(&before, 0, Limits::SMALL);
+        for i in 1..=100 {
             floor.begin(i);
         }
         poison(&mut floor, poisonous);
-        carried(&after, &mut floor);
-        assert_eq!(poisoned(&floor) + floor.log.len() - floor.log.len(), 0, "nothing is left to do");
+        floor.policy(&after, 2);
+        assert_eq!(poisoned(&floor), 1);
         let ledger = floor.tenant.ledger();
-        assert_eq!((ledger.manual, ledger.waiting, ledger.poisoned), (1, 39, 1), "conversation {poisonous}");
-        assert_eq!(floor.tenant.queues()[0].waiting, 39);
+        assert_eq!((ledger.manual, ledger.waiting, ledger.poisoned), (1, 99, 1), "conversation {poisonous}");
+        assert_eq!(floor.tenant.queues()[0].waiting, 99);
+        // Any fuel, the same outcome.
+        let mut starved = Tenant::new(TenantId(1), Limits { fuel: 1, ..Limits::SMALL }, guard());
+        starved.set_probe(Some(probe));
+        for (i, entry) in floor.log.iter().enumerate() {
+            POISONOUS.set(if i + 1 == floor.log.len() { poisonous } else { 0 });
+            apply(&mut starved, entry, |_| {});
+            let at = codec::decode(entry).expect("own entry").at;
+            while starved.next_deadline().is_some_and(|d| d <= at) {
+                starved.handle(at, Seq(0), Input::Tick);
+                while starved.poll_output().is_some() {}
+            }
+        }
+        assert_eq!(starved.digests(), floor.tenant.digests(), "conversation {poisonous}");
         POISONOUS.set(0);
         floor.leave(poisonous);
         assert_eq!(floor.exits().len(), 1);
-        floor.agent(1, &[], 64);
-        floor.seat(1, SeatAct::SignIn);
-        floor.seat(1, SeatAct::Ready);
-        assert_eq!(floor.offered().len(), 39, "everybody else is served");
+        for seat in 1..=2 {
+            floor.agent(seat, &[], 50);
+            floor.seat(seat, SeatAct::SignIn);
+            floor.seat(seat, SeatAct::Ready);
+            assert_eq!(floor.offered().len(), if seat == 1 { 50 } else { 49 }, "everybody else is served");
+        }
     }
 }
 
@@ -156,7 +170,7 @@ fn poison_in_a_policy_swap_leaves_a_contact_in_service_with_its_seat_and_movable
             floor.accept(1);
         }
         poison(&mut floor, 1);
-        carried(&after, &mut floor);
+        floor.policy(&after, 2);
         POISONOUS.set(0);
         let ledger = floor.tenant.ledger();
         assert_eq!((ledger.manual, ledger.in_service), if state == "seat" { (0, 1) } else { (1, 0) }, "{state}");
@@ -173,20 +187,18 @@ fn poison_in_a_policy_swap_leaves_a_contact_in_service_with_its_seat_and_movable
 fn a_machine_with_poison_restores_and_goes_on() {
     let (before, after) = swapped();
     let mut floor = Floor::new(&before, 0);
-    for i in 1..=200 {
-        if i <= 60 {
-            floor.begin(i);
-        }
+    for i in 1..=60 {
+        floor.begin(i);
     }
     poison(&mut floor, 30);
     let mut bytes = Vec::new();
     floor.tenant.snapshot(&mut bytes);
     let from = floor.log.len();
-    let mut twin = Tenant::restore(&bytes, crate::support::guard()).expect("its own snapshot");
+    let mut twin = Tenant::restore(&bytes, guard()).expect("its own snapshot");
     twin.set_probe(Some(probe));
-    carried(&after, &mut floor);
+    floor.policy(&after, 2);
     for entry in &floor.log[from..] {
-        crate::support::apply(&mut twin, entry, |_| {});
+        apply(&mut twin, entry, |_| {});
     }
     assert_eq!(twin.full_digest(), floor.tenant.full_digest());
 }
