@@ -9,7 +9,6 @@ mod run;
 use run::tidegate;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use tempfile::tempdir;
 
 const NOTHING: [&str; 0] = [];
@@ -220,24 +219,4 @@ fn a_log_that_is_not_there_is_named_and_nothing_is_made() {
     }
     assert!(!gone.exists());
     assert_eq!(fs::read_dir(dir.path()).expect("read").count(), 0, "looking at a directory left something in it");
-}
-
-/// A reader who closes the pipe has read enough: no panic, no error.
-#[test]
-fn a_closed_pipe_ends_an_export_quietly() {
-    let dir = tempdir().expect("a temporary directory");
-    let log = dir.path().join("log");
-    let picture = dir.path().join("day.svg");
-    let demo = ["demo", "--hours", "7-8", "--speed", "2000", "--dir", text(&log), "--picture", text(&picture), "--json"];
-    tidegate(demo).ends(0, &[]);
-    let mut export = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["journal", "export", text(&log)])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    drop(export.stdout.take());
-    let output = export.wait_with_output().expect("it ends");
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-    assert_eq!(output.status.code(), Some(0));
 }

@@ -90,28 +90,7 @@ impl Actor for Counter {
 }
 
 async fn costs() {
-    let seen = Arc::new((AtomicU64::new(0), Notify::new()));
-    let before = rss_kb();
-    let begun = Instant::now();
-    let mut actors = Vec::with_capacity(ACTORS);
-    for _ in 0..ACTORS {
-        let (actor, _) = Actor::spawn(None, Counter(Arc::clone(&seen)), ()).await.expect("spawned");
-        actors.push(actor);
-    }
-    let spawned = begun.elapsed();
-    let idle = rss_kb().saturating_sub(before);
-
-    let begun = Instant::now();
-    for _ in 0..CASTS {
-        actors[0].send_message(CASTS).expect("alive");
-    }
-    seen.1.notified().await;
-    let cast = begun.elapsed();
-    assert_eq!(seen.0.load(Ordering::Relaxed), CASTS, "every cast arrived");
-    for actor in &actors {
-        actor.stop(None);
-    }
-
+    // The limit first, and kept alive: memory that it gave back would make actors look lighter than they are.
     let seen = Arc::new((AtomicU64::new(0), Notify::new()));
     let before = rss_kb();
     let begun = Instant::now();
@@ -137,6 +116,26 @@ async fn costs() {
     seen.1.notified().await;
     let raw_cast = begun.elapsed();
     assert_eq!(seen.0.load(Ordering::Relaxed), CASTS, "every message arrived");
+
+    let seen = Arc::new((AtomicU64::new(0), Notify::new()));
+    let before = rss_kb();
+    let begun = Instant::now();
+    let mut actors = Vec::with_capacity(ACTORS);
+    for _ in 0..ACTORS {
+        let (actor, _) = Actor::spawn(None, Counter(Arc::clone(&seen)), ()).await.expect("spawned");
+        actors.push(actor);
+    }
+    let spawned = begun.elapsed();
+    let idle = rss_kb().saturating_sub(before);
+
+    let begun = Instant::now();
+    for _ in 0..CASTS {
+        actors[0].send_message(CASTS).expect("alive");
+    }
+    seen.1.notified().await;
+    let cast = begun.elapsed();
+    assert_eq!(seen.0.load(Ordering::Relaxed), CASTS, "every cast arrived");
+    drop((actors, tasks));
 
     println!("\n| of {ACTORS} | ractor actor | tokio task + bounded channel (limit) |");
     println!("|---|---|---|");
@@ -213,7 +212,7 @@ fn item(conversation: u128, n: u32) -> Output {
 /// Sends items from a plain thread, as the cell's egress does, and waits for each to arrive before the next.
 async fn wakes(node: &NodeHandle, stamps: &[(u128, Arc<Stamp>)], rounds: usize, epoch: Instant) -> Histogram<u64> {
     let mut sink = node.live().sink();
-    let mut histogram = Histogram::new(3).expect("three digits");
+    let mut histogram = Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("constant bounds");
     let (to_thread, orders) = std::sync::mpsc::sync_channel::<(u128, u32)>(1);
     let (sent, mut sent_at) = tokio::sync::mpsc::channel::<u64>(1);
     let thread = std::thread::spawn(move || {
@@ -277,7 +276,7 @@ async fn latencies() {
 
 /// The same hand-over through one bounded channel and nothing else.
 async fn raw_wakes(epoch: Instant) -> Histogram<u64> {
-    let mut histogram = Histogram::new(3).expect("three digits");
+    let mut histogram = Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("constant bounds");
     let (order, orders) = std::sync::mpsc::sync_channel::<u64>(1);
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<u64>(1);
     let thread = std::thread::spawn(move || {
@@ -367,6 +366,10 @@ async fn memory() {
     let before = rss_kb();
     let watches: Vec<_> =
         (1..=CONVERSATIONS).map(|id| Ingress::watch(&node, TENANT, ConversationId(id), Arc::clone(&silent))).collect();
+    let mut sink = node.live().sink();
+    for id in 1..=CONVERSATIONS {
+        sink.outputs(TENANT, &[item(id, 1)]);
+    }
     while u128::from(node.live().status().conversations.live) < CONVERSATIONS {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

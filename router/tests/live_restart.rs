@@ -38,6 +38,7 @@ async fn bootstrapping_is_done_once_and_operators_changes_stay() {
     let source = PolicyText { file: "policy.toml".to_owned(), text: changed.clone() };
     let active = node.activate(TENANT, source, IfActive::Some, false).await.expect("activated");
     let last = node.drain().await.expect("clean").last;
+    drop(node);
 
     let node = started(directory.path(), |_| {}).await;
     let own = node.cell().status().committed.0 - last.0;
@@ -45,6 +46,7 @@ async fn bootstrapping_is_done_once_and_operators_changes_stay() {
     assert_eq!(node.policy_hash(TENANT).await, Ok(Some(active.hash)), "the configured policy does not come back over it");
     assert_eq!(node.policy_text(active.hash).await.as_deref(), Some(changed.as_str()), "its text is still there");
     node.drain().await.expect("clean");
+    drop(node);
 
     let profile = AgentProfile { name: "new".to_owned(), skills: Vec::new(), units: 1, cost_ms: 0 };
     let node = started(directory.path(), |config| config.tenants[0].agents.push((SeatId(9), profile))).await;
@@ -114,6 +116,10 @@ impl PushChannel for Way {
     }
 }
 
+async fn rows(node: &NodeHandle) -> BTreeSet<EffectId> {
+    node.query(TENANT, |machine| machine.open_effects().iter().map(|(id, _, _)| *id).collect()).await.expect("known")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_were_not_delivered_are_delivered_or_in_doubt_after_a_restart() {
     for promise in [Promise::AtLeastOnce, Promise::AtMostOnce] {
@@ -133,10 +139,6 @@ async fn rows_that_were_not_delivered_are_delivered_or_in_doubt_after_a_restart(
         for word in ["one", "two", "three"] {
             desk.act(SeatAct::Send { claim, body: word.as_bytes() }).await.expect("taken");
         }
-        let rows = |node: &NodeHandle| {
-            let open = node.query(TENANT, |machine| machine.open_effects());
-            async move { open.await.expect("known").iter().map(|(id, _, _)| *id).collect::<BTreeSet<_>>() }
-        };
         let open = rows(&node).await;
         assert!(open.len() >= 3, "{open:?}");
         node.drain().await.expect("clean");
@@ -217,15 +219,14 @@ async fn a_node_that_is_dropped_lets_go_of_its_disk() {
     anna.begin().await;
     drop((anna, node));
     // The journal's lock is held as long as any thread or actor of the node holds the cell.
-    let node = within("the lock is free", async {
-        loop {
-            match on_disk(directory.path(), |_| {}).await {
-                Ok(node) => return node,
-                Err(_) => tokio::task::yield_now().await,
-            }
+    within("the lock is free", async {
+        while RealDisk::open(directory.path().join("log")).is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     })
     .await;
+    let node = started(directory.path(), |_| {}).await;
+    assert_eq!(node.query(TENANT, |machine| machine.ledger().offered).await, Ok(1), "what was acknowledged is there");
     node.drain().await.expect("clean");
 }
 

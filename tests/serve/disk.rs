@@ -7,6 +7,7 @@
 use crate::node::{Node, PATIENCE, Serve};
 use crate::talk::{page_items, soon};
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tidegate_channels::client::{Begin, ClientError, WebClient};
@@ -46,9 +47,9 @@ fn configuration(dir: &Path) -> std::path::PathBuf {
 }
 
 /// Sends until the node refuses; the texts that it acknowledged, in order, and the refusal.
-async fn write_until_refused(page: &mut WebClient, at_most: usize) -> (Vec<String>, Option<ClientError>) {
+async fn write_until_refused(page: &mut WebClient, messages: Range<u32>) -> (Vec<String>, Option<ClientError>) {
     let mut taken = Vec::new();
-    for message in 0..at_most {
+    for message in messages {
         let text = format!("{message} {}", "x".repeat(4_000));
         match timeout(PATIENCE, page.send_text(&text)).await.expect("an answer, whatever it is") {
             Ok(_) => taken.push(text),
@@ -110,7 +111,7 @@ async fn a_full_disk_stops_acknowledgements_at_once() {
         let begun = timeout(PATIENCE, page.begin(&Begin::default())).await.expect("an answer");
         let (taken, refused) = match begun {
             // Fewer than a page may send at once: what stops it is the disk.
-            Ok(_) => write_until_refused(&mut page, 35).await,
+            Ok(_) => write_until_refused(&mut page, 0..35).await,
             Err(error) => (Vec::new(), Some(error)),
         };
         pages.push((page, taken));
@@ -189,13 +190,13 @@ async fn a_failing_sync_stops_acknowledgements_at_once() {
     let address = node.address();
     let mut page = node.customer().await;
     soon("begin", page.begin(&Begin::default())).await;
-    let (taken, refused) = write_until_refused(&mut page, 10).await;
+    let (taken, refused) = write_until_refused(&mut page, 0..10).await;
     assert_eq!((taken.len(), refused.is_none()), (10, true));
     let strace = match FailingSync::on(&node) {
         Ok(strace) => strace,
         Err(reason) => return println!("SKIPPED: strace cannot be attached: {reason}"),
     };
-    let (later, refused) = write_until_refused(&mut page, 5).await;
+    let (later, refused) = write_until_refused(&mut page, 10..15).await;
     assert_eq!(later.len(), 0, "acknowledged without a sync");
     says_that_its_log_failed(&node, &refused.expect("refused")).await;
     drop(strace);

@@ -4,6 +4,7 @@ use crate::node::{PATIENCE, Serve, signal};
 use crate::run::tidegate;
 use crate::talk::{desk_items, meet, page_items, soon, told};
 use serde_json::Value;
+use std::process::{Command, Stdio};
 use tidegate_channels::client::{Begin, ClientError, DeskEvent, WebEvent};
 use tokio::time::timeout;
 
@@ -129,4 +130,25 @@ async fn a_log_in_use_is_refused() {
     signal("INT", &node.pid());
     assert_eq!(node.wait().0.code(), Some(0), "ctrl-c drains, too");
     tidegate(["journal", "verify", path]).ends(0, &[]);
+}
+
+/// A reader who closes the pipe has read enough: no panic, no error.
+#[tokio::test]
+async fn a_closed_pipe_ends_an_export_quietly() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let node = Serve::on(dir.path()).start();
+    let mut page = node.customer().await;
+    soon("begin", page.begin(&Begin::default())).await;
+    node.kill();
+    let mut export = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["journal", "export"])
+        .arg(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(export.stdout.take());
+    let output = export.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
 }

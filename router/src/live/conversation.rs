@@ -15,7 +15,7 @@ use super::{Counters, LiveConfig, RESTED};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tidegate_model::ids::{ConversationId, TenantId};
@@ -63,14 +63,12 @@ pub(crate) struct Conversations {
 struct Slot {
     key: ConversationKey,
     bell: Bell,
-    /// Newest number that exists, as far as was heard; 0 = ask the cell.
+    /// Newest number that exists, as far as was heard.
     newest: AtomicU32,
     /// Milliseconds since the table's epoch of the last look.
     looked_at: AtomicU64,
     /// The watcher being woken: found here by the next half, it is the one that took its predecessor down.
     waking: AtomicU64,
-    /// A half must ask the cell for the newest number before it wakes anybody.
-    stale: AtomicBool,
     watchers: Mutex<Vec<Watcher>>,
     signals: Mutex<Vec<(Party, Instant)>>,
 }
@@ -109,11 +107,11 @@ impl Conversations {
         let full = self.slots.len() >= self.config.conversations_max;
         // The connection is put in while the table's shard is held: a slot is only dropped under the same lock, when empty.
         let slot = match self.slots.entry(key) {
-            Entry::Occupied(slot) => slot.get().admit(Watcher { id, egress }).then(|| Arc::clone(slot.get())),
+            Entry::Occupied(slot) => slot.get().admit(Watcher { id, egress: Arc::clone(&egress) }).then(|| Arc::clone(slot.get())),
             Entry::Vacant(_) if full => None,
             Entry::Vacant(place) => {
                 let slot = Arc::new(Slot::new(key));
-                slot.admit(Watcher { id, egress });
+                slot.admit(Watcher { id, egress: Arc::clone(&egress) });
                 place.insert(Arc::clone(&slot));
                 Some(slot)
             }
@@ -122,8 +120,13 @@ impl Conversations {
             self.counters.watches_refused.fetch_add(1, Ordering::Relaxed);
             return Box::new(Registration { table: Weak::new(), key, id });
         };
-        slot.stale.store(true, Ordering::Release);
-        self.ring(&slot);
+        // Registered first and asked then: an item that the index does not have yet will ring. The newcomer is told on its own
+        // thread, so that an idle connection costs no actor.
+        let head = self.back.head(key.tenant, key.conversation);
+        let newest = slot.newest.fetch_max(head, Ordering::AcqRel).max(head);
+        if newest > 0 {
+            egress.wake(key.conversation, newest);
+        }
         Box::new(Registration { table: self.this.clone(), key, id })
     }
 
@@ -226,7 +229,6 @@ impl Slot {
             newest: AtomicU32::new(0),
             looked_at: AtomicU64::new(0),
             waking: AtomicU64::new(0),
-            stale: AtomicBool::new(true),
             watchers: Mutex::new(Vec::new()),
             signals: Mutex::new(Vec::new()),
         }
@@ -277,10 +279,6 @@ impl ConversationHalf {
     fn look(&self) {
         self.slot.bell.answer();
         let Some(table) = self.table.upgrade() else { return };
-        if self.slot.stale.swap(false, Ordering::AcqRel) {
-            let head = table.back.head(self.slot.key.tenant, self.slot.key.conversation);
-            self.slot.newest.fetch_max(head, Ordering::AcqRel);
-        }
         let n = self.slot.newest.load(Ordering::Acquire);
         self.slot.looked_at.store(table.now_ms(), Ordering::Relaxed);
         if n == 0 {
@@ -307,6 +305,11 @@ impl Actor for ConversationHalf {
     }
 
     async fn post_start(&self, _: ActorRef<Knock>, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        if let Some(table) = self.table.upgrade() {
+            // What a predecessor may have missed is asked for again.
+            let head = table.back.head(self.slot.key.tenant, self.slot.key.conversation);
+            self.slot.newest.fetch_max(head, Ordering::AcqRel);
+        }
         let guilty = self.slot.waking.swap(0, Ordering::AcqRel);
         if guilty != 0 {
             // Its fault is its own: the connection that panicked when woken is let go, the others are served.

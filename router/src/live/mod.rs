@@ -341,5 +341,12 @@ impl Live {
         if let Some(warden) = self.inner.warden.get() {
             warden.stop().await;
         }
+        // Nurseries end with the root, each in its own time; what they hold is free only then.
+        let tree = &self.inner.tree;
+        for nursery in [tree.conversations.nursery().cell(), tree.seats.nursery().cell(), tree.outboxes.nursery().cell()] {
+            if let Some(nursery) = nursery {
+                drop(nursery.kill_and_wait(None).await);
+            }
+        }
     }
 }

@@ -132,6 +132,8 @@ fn poison_in_a_policy_swap_costs_one_contact_of_its_batch() {
         poison(&mut floor, poisonous);
         floor.policy(&after, 2);
         assert_eq!(poisoned(&floor), 1);
+        let mapped = |o: &Output| if let Output::PolicyActive { steps_remapped, .. } = o { Some(*steps_remapped) } else { None };
+        assert_eq!(floor.outputs.iter().find_map(mapped), Some(1), "the others keep their step, whoever stands before them");
         let ledger = floor.tenant.ledger();
         assert_eq!((ledger.manual, ledger.waiting, ledger.poisoned), (1, 99, 1), "conversation {poisonous}");
         assert_eq!(floor.tenant.queues()[0].waiting, 99);

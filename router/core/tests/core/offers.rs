@@ -165,18 +165,19 @@ fn a_transfer_ends_a_segment_and_keeps_contact_and_seniority() {
     let mut floor = Floor::new(PLAIN, 1);
     let first = floor.begin(1);
     let claim = floor.accept(1);
-    floor.begin(2);
+    let second = floor.begin(2);
+    floor.begin(3);
     floor.pass(5_000);
     assert!(matches!(
         floor.seat(1, SeatAct::Transfer { claim, to: TransferTo::Queue(QueueName::of("sales")) }),
         Outcome::Done { contact, .. } if contact == first
     ));
     assert_eq!(floor.exits(), [], "a transfer is no exit");
-    floor.begin(3);
+    assert_eq!(floor.offered(), [(second, SeatId(1))], "the seat that handed it on goes on with the next one");
     floor.agent(2, &[], 1);
     floor.seat(2, SeatAct::SignIn);
     floor.seat(2, SeatAct::Ready);
-    assert_eq!(floor.offered(), [(first, SeatId(2))], "in front of whoever came later, and not back to seat 1");
+    assert_eq!(floor.offered(), [(first, SeatId(2))], "in front of the third, who waited before the transfer");
     let claim = floor.accept(2);
     floor.seat(2, SeatAct::End { claim });
     let records = floor.exits();
@@ -260,13 +261,38 @@ fn a_cut_link_stops_offers_keeps_claims_and_an_ended_lease_gives_them_back() {
     floor.seat(1, SeatAct::LinkUp);
     assert_eq!(floor.offered(), [(second, SeatId(1))]);
     assert!(matches!(floor.seat(1, SeatAct::Send { claim, body: b"still here" }), Outcome::Done { .. }));
+    floor.begin(3);
+    floor.pass(1_000);
     floor.seat(1, SeatAct::LeaseEnd);
     assert_eq!(floor.rescinded(1), [Rescind::SeatGone]);
     assert!(floor.told(1).contains(&SeatNotice::Released { claim }));
     assert_eq!(floor.exits(), [], "both wait again");
-    floor.begin(3);
     floor.agent(2, &[], 2);
     floor.seat(2, SeatAct::SignIn);
     floor.seat(2, SeatAct::Ready);
     assert_eq!(floor.offered(), [(first, SeatId(2)), (second, SeatId(2))], "in the order in which they came");
+}
+
+#[test]
+fn contacts_of_a_seat_that_goes_are_offered_in_their_own_order_and_each_of_them() {
+    // Seat 1 took the later contact first: the order of its claims is not the order of arrival.
+    let mut floor = Floor::new(PLAIN, 0);
+    let join = |floor: &mut Floor, seat, units| {
+        floor.agent(seat, &[], units);
+        floor.seat(seat, SeatAct::SignIn);
+        floor.seat(seat, SeatAct::Ready);
+    };
+    join(&mut floor, 9, 1);
+    let earlier = floor.begin(1);
+    floor.accept(9);
+    let later = floor.begin(2);
+    join(&mut floor, 1, 2);
+    floor.accept(1);
+    floor.seat(9, SeatAct::SignOut);
+    assert_eq!(floor.offered(), [(earlier, SeatId(1))]);
+    floor.accept(1);
+    join(&mut floor, 2, 1);
+    join(&mut floor, 3, 1);
+    floor.seat(1, SeatAct::SignOut);
+    assert_eq!(floor.offered(), [(earlier, SeatId(2)), (later, SeatId(3))], "whoever gave way looks once more");
 }
