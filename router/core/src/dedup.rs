@@ -2,8 +2,8 @@
 //!
 //! Set-associative: a bucket of eight 64-bit id hashes is one cache line, its outcomes another that is read on a hit only;
 //! inside a bucket the oldest goes first. The horizon is therefore counted in events (eight a bucket), not in seconds, and
-//! equal on every replica. Two ids are confused with probability 8/2^64 a look-up; a replay with another content is a
-//! conflict, not a duplicate.
+//! equal on every replica. An unseen id is taken for a kept one with a probability of about kept events/2^64 a
+//! look-up (2^-42 with four million); a replay with another content is a conflict, not a duplicate.
 
 use crate::index::hash;
 use alloc::vec;

@@ -343,10 +343,9 @@ impl Live {
         }
         // Nurseries end with the root, each in its own time; what they hold is free only then.
         let tree = &self.inner.tree;
-        for nursery in [tree.conversations.nursery().cell(), tree.seats.nursery().cell(), tree.outboxes.nursery().cell()] {
-            if let Some(nursery) = nursery {
-                drop(nursery.kill_and_wait(None).await);
-            }
+        let nurseries = [tree.conversations.nursery().cell(), tree.seats.nursery().cell(), tree.outboxes.nursery().cell()];
+        for nursery in nurseries.into_iter().flatten() {
+            drop(nursery.kill_and_wait(None).await);
         }
     }
 }

@@ -436,10 +436,14 @@ impl Tenant {
         debug_assert_eq!(c.owner, Owner::Offer, "only an offered contact returns to its lane");
         c.owner = Owner::Lane;
         c.engagement = NOWHERE;
-        let (ticket, contact) = (c.ticket, c.contact);
+        let (ticket, contact, reserved_until) = (c.ticket, c.contact, c.reserved_until);
         self.ledger.in_offer -= 1;
         self.ledger.waiting += 1;
         self.market.ticket_return(TicketSlot(ticket));
+        if reserved_until <= self.at {
+            // It ran out while the offer was out: nobody later in the lane may pass because of it.
+            return self.free_reservation(slot);
+        }
         self.rearm(slot);
         self.steps.push_back(Step::FindSeat { conversation: slot, contact });
     }

@@ -3,6 +3,8 @@
 mod scenario;
 mod support;
 
+mod burst;
+
 mod effects;
 mod fuel;
 mod invariants;
@@ -15,3 +17,4 @@ mod poison;
 mod policy_text;
 mod repeats;
 mod restore;
+mod swap;

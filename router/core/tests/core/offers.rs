@@ -234,8 +234,9 @@ fn wrap_up_belongs_to_its_claim_alone() {
 
 #[test]
 fn a_leaderless_gap_lengthens_open_offers_by_exactly_the_gap() {
-    let mut floor = Floor::new(PLAIN, 1);
+    let mut floor = Floor::new(&format!("{PLAIN}gives_up_after = \"30s\"\n"), 1);
     floor.begin(1);
+    let waiting = floor.begin(2);
     let offer = floor.offer_of(1);
     // Nobody led for a minute: the entry that says so is the first one after it.
     floor.pass(4_000);
@@ -243,7 +244,9 @@ fn a_leaderless_gap_lengthens_open_offers_by_exactly_the_gap() {
     floor.jump(gap.0);
     floor.send(&Input::LeaderStarted { term: Term(2), gap });
     assert_eq!(floor.offer_of(1), offer, "the gap is not the agent's fault");
-    floor.pass(5_999);
+    floor.pass(5_998);
+    let exits: Vec<_> = floor.exits().iter().map(|r| (r.contact, r.exit)).collect();
+    assert_eq!(exits, [(waiting, Exit::TimedOut)], "nor the customer's: he waited through it");
     assert_eq!(floor.offer_of(1), offer);
     floor.pass(1);
     assert_eq!(floor.rescinded(1), [Rescind::Expired]);
@@ -295,4 +298,35 @@ fn contacts_of_a_seat_that_goes_are_offered_in_their_own_order_and_each_of_them(
     join(&mut floor, 3, 1);
     floor.seat(1, SeatAct::SignOut);
     assert_eq!(floor.offered(), [(earlier, SeatId(2)), (later, SeatId(3))], "whoever gave way looks once more");
+}
+
+#[test]
+fn a_preference_that_runs_out_while_its_offer_is_out_holds_nobody_back() {
+    let mut floor = Floor::new(&PLAIN.replace("preferred_for = \"30s\"", "preferred_for = \"5s\""), 1);
+    floor.agent(1, &[], 2);
+    let asked = floor.begin_with(1, ContactRequest { preferred: SeatId(1), ..ContactRequest::default() });
+    let (offer, _) = floor.open_offers(1)[0];
+    let later = floor.begin(2);
+    let (second, _) = floor.open_offers(1)[1];
+    assert!(offer != second && floor.offered() == [(later, SeatId(1))]);
+    floor.seat(1, SeatAct::Accept { offer: second });
+    floor.agent(2, &[], 1);
+    floor.seat(2, SeatAct::SignIn);
+    floor.seat(2, SeatAct::Ready);
+    floor.pass(6_000);
+    floor.seat(1, SeatAct::SignOut);
+    assert_eq!(floor.offered(), [(asked, SeatId(2))], "the first comer, not the one who waits behind it");
+}
+
+#[test]
+fn a_leaderless_gap_lengthens_no_wrap_up() {
+    let mut floor = Floor::new(&format!("{PLAIN}wrap_up = \"20s\"\n"), 1);
+    floor.begin(1);
+    let claim = floor.accept(1);
+    floor.seat(1, SeatAct::End { claim });
+    floor.jump(20_000);
+    floor.send(&Input::LeaderStarted { term: Term(2), gap: Millis(20_000) });
+    floor.pass(0);
+    let next = floor.begin(2);
+    assert_eq!(floor.offered(), [(next, SeatId(1))]);
 }

@@ -40,7 +40,7 @@ struct Checker {
     ignore_head_start: bool,
     asked: BTreeMap<ConversationId, (AccountId, ContactRequest)>,
     contact_of: BTreeMap<ConversationId, ContactId>,
-    requested: BTreeMap<ContactId, Timestamp>,
+    requested: BTreeMap<ContactId, (Timestamp, AccountId, ContactRequest)>,
     contacts: BTreeMap<ContactId, Contact>,
     offers: BTreeMap<OfferId, (ContactId, SeatId)>,
     handed_on: Option<(SeatId, bool)>,
@@ -71,22 +71,25 @@ impl Checker {
     }
 
     fn queued(&mut self, conversation: ConversationId, queue: QueueName, at: Timestamp) {
-        let (Some(&contact), Some((account, request))) = (self.contact_of.get(&conversation), self.asked.get(&conversation)) else {
+        let (Some(&contact), Some(&(account, request))) = (self.contact_of.get(&conversation), self.asked.get(&conversation))
+        else {
             return;
         };
-        let arrived = *self.requested.entry(contact).or_insert(at);
+        let again = self.requested.contains_key(&contact);
+        // What a contact asked for is fixed when it is first queued: a later `Begin` of an open conversation is refused.
+        let (arrived, account, request) = *self.requested.entry(contact).or_insert((at, account, request));
         let gold = request.class == ClassName::of("gold") && !self.ignore_head_start;
         let head_start = if gold { HEAD_START_MS } else { 0 };
         let mut skills = request.skills.map(|(skill, level)| (skill.0, level.0));
         skills.sort_unstable();
         let reserved = match self.handed_on {
             Some((_, to_a_seat)) => to_a_seat,
-            None => !request.preferred.is_none(),
+            None => !again && !request.preferred.is_none(),
         };
         let place = (arrived.0 as i64 - head_start as i64, contact);
         let excluded = self.handed_on.iter().map(|(seat, _)| *seat).collect();
         let reserved_until = if reserved { Timestamp(at.0 + PREFERRED_MS) } else { Timestamp(0) };
-        let lane = (queue, *account, skills);
+        let lane = (queue, account, skills);
         self.contacts.insert(contact, Contact { lane, place, excluded, reserved_until, waits: true });
     }
 

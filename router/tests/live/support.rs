@@ -1,8 +1,7 @@
 //! A real node in memory or on a real disk, desks that behave like people at desks, and customers that keep their history.
 //!
 //! Shared by the tests of live halves and of the HTTP API. Nothing here is a mock: desks and customers stand where channels
-//! stand, behind the same ports. Each test binary uses a part of it.
-#![allow(dead_code, reason = "each test binary uses a part of the support")]
+//! stand, behind the same ports. `TIDEGATE_SEED` replays the dice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -1,11 +1,9 @@
 //! The operators' API by its routes: tokens and scopes, every kind of bad input with its problem+json, limits at, one above
 //! and ten times above, idempotency, policies with their conditions, and what a drained node answers.
 
-mod live_support;
-
+use crate::support::*;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use live_support::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,7 @@
 //! One contact through the whole node by its ports: event, offer, acceptance, messages both ways, end, wrap-up; and what the
 //! live halves owe to connections on the way (wakes by number, passivation, replacement of desks, signals).
 
-mod live_support;
-
-use live_support::*;
+use crate::support::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,9 +1,7 @@
 //! A node on a real disk, stopped and started again: bootstrapping is done once, what operators changed stays, open offers and
 //! undelivered rows come back to desks and providers, a drain loses nothing, and a node that is dropped lets go of everything.
 
-mod live_support;
-
-use live_support::*;
+use crate::support::*;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
