@@ -150,7 +150,10 @@ fn note(event: WebEvent, history: &mut History) {
         "began" if history.contact == 0 => history.contact = contact,
         "queued" => history.queued = history.queued.or(Some(Instant::now())),
         "assigned" => history.assigned.push((Instant::now(), seat)),
-        "ended" => history.exits.push(exit),
+        "ended" => {
+            history.ended = history.ended.or(Some(Instant::now()));
+            history.exits.push(exit);
+        }
         _ => {}
     }
 }

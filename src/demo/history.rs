@@ -28,6 +28,8 @@ pub struct Visit {
     pub assigned: Vec<(Instant, String)>,
     /// Each end that the transcript told.
     pub exits: Vec<String>,
+    /// When it told the first of them.
+    pub ended: Option<Instant>,
     /// What went wrong with the connection, if anything.
     pub fault: Option<String>,
 }
@@ -200,7 +202,9 @@ fn visit_into(found: &mut Findings, row: u32, visit: &Visit, claims: &[Claim]) {
             let near = claim.from.max(*at) - claim.from.min(*at) <= UNOWNED_AFTER;
             claim.conversation == visit.conversation && claim.seat == *seat && near
         });
-        found.unowned += u64::from(!held);
+        // Taken and over within less than the span that counts: the desk may have been told its end alone.
+        let lasted = visit.ended.is_none_or(|ended| ended.saturating_duration_since(*at) > UNOWNED_AFTER);
+        found.unowned += u64::from(!held && lasted);
     }
 }
 
@@ -240,19 +244,22 @@ mod tests {
             queued: Some(now),
             assigned: vec![(now, "a".into())],
             exits: vec!["served".into()],
+            ended: Some(later(9_000)),
             fault: None,
         };
         histories.visit(1, served.clone());
         histories.visit(2, Visit { exits: Vec::new(), assigned: Vec::new(), ..served.clone() });
         histories.visit(3, Visit { exits: vec!["served".into(), "failed".into()], assigned: Vec::new(), ..served.clone() });
         histories.visit(4, Visit { assigned: vec![(now, "nobody".into())], ..served.clone() });
+        let brief = Visit { assigned: vec![(now, "nobody".into())], ended: Some(later(3)), ..served.clone() };
+        histories.visit(7, brief);
         histories.visit(5, Visit { queued: None, exits: Vec::new(), assigned: Vec::new(), ..served });
         histories.claimed(claim("a", now, Some(later(50))), 1);
         histories.claimed(claim("b", later(20), None), 2);
-        let found = histories.read([1, 2, 3, 4, 5, 6].into_iter());
+        let found = histories.read([1, 2, 3, 4, 5, 6, 7].into_iter());
         assert_eq!(found.lost, [2, 5, 6]);
         assert_eq!((found.double_assignments, found.over_capacity), (1, 1));
         assert_eq!((found.unowned, found.ended_twice), (2, 1));
-        assert_eq!(found.exits["served"], 3);
+        assert_eq!(found.exits["served"], 4);
     }
 }

@@ -48,7 +48,7 @@ const REST: Duration = Duration::from_secs(30);
 
 /// Plays the plan and judges it.
 pub async fn run(args: &Demo, plan: Plan, lang: Lang) -> Result<(), Failure> {
-    let (dir, _kept) = directory(args.dir.as_deref())?;
+    let (dir, _kept) = directory(args.dir.as_deref()).map_err(Failure::Input)?;
     announce(&plan, &dir, lang);
     let floor = Floor::start(floor_config(&plan)?, &dir).await?;
     let clock = Scaled::new(floor.node.cell().log_time(), plan.speed, plan.first_ms(), LEAD);

@@ -42,6 +42,11 @@ impl Plan {
             Some(path) => trace::read_file(path, mode, Limits::default()),
             None => trace::parse(TRACE, TRACE_NAME, mode, Limits::default()),
         }?;
+        if report.rows.is_empty()
+            && let Some(first) = report.findings.first()
+        {
+            return Err(anyhow!("the trace gave no row; its first finding: {first}"));
+        }
         let streams = Streams::seeded(args.seed);
         let week = BankWeek::plan(&report.rows, &streams)?;
         let mut days = if args.week { week.days } else { vec![week.day(&args.day)?.clone()] };

@@ -308,6 +308,8 @@ impl CellHandle {
             // A panic was caught inside and is told below.
             let _caught = thread.join();
         }
+        // Whoever still holds a handle must not keep the directory: the next to open it may be this very process.
+        shared.transcripts.close();
         if let Some(error) = shared.failure.get() {
             return Err(DrainError::Log(error.clone()));
         }

@@ -46,7 +46,8 @@ pub(crate) struct Added {
 pub struct Transcripts {
     shards: Vec<RwLock<HashMap<(u32, u128), Thread>>>,
     tail: Tail,
-    files: Arc<dyn LogFiles>,
+    /// The log's files; none once the cell has ended, so that nobody who still holds a handle keeps the directory.
+    files: RwLock<Option<Arc<dyn LogFiles>>>,
 }
 
 /// What a snapshot of the index could not be read for.
@@ -68,7 +69,11 @@ pub struct TranscriptSize {
 
 impl Transcripts {
     pub(crate) fn new(tail_bytes: usize, files: Arc<dyn LogFiles>) -> Self {
-        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), tail: Tail::new(tail_bytes), files }
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            tail: Tail::new(tail_bytes),
+            files: RwLock::new(Some(files)),
+        }
     }
 
     pub(crate) fn tail(&self) -> &Tail {
@@ -126,11 +131,20 @@ impl Transcripts {
         if let Some(body) = self.tail.body(position) {
             return Ok(body);
         }
-        match self.files.read(position) {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(files) = &*files else {
+            return Err(LogError::Failed { what: "the cell has ended".to_owned() });
+        };
+        match files.read(position) {
             Ok(entry) => Ok(Arc::from(body_of(&entry))),
             Err(LogError::NotKept { .. }) => Ok(Arc::from(GONE)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Lets go of the log's files, after the reads that are under way.
+    pub(crate) fn close(&self) {
+        self.files.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Forgets items whose bodies the log no longer keeps, and conversations of which nothing is left.

@@ -241,7 +241,8 @@ fn new_contacts_are_refused_while_apply_is_behind_and_agents_are_not() {
     let hand = Arc::new(Hand::default());
     let gate = Gate::default();
     let mut config = config(&hand);
-    config.batches_ahead = 2;
+    // Batches may hold one entry each: so many of them must fit between commit and apply that the backlog can pass its limit.
+    config.batches_ahead = 32;
     config.apply_backlog_max = 20;
     config.apply_age_max = Duration::from_millis(60_000);
     let (cell, _) = Cell::start(config, FaultyDisk::new(1), Box::new(Slow(gate.clone()))).unwrap();
