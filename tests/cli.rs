@@ -88,7 +88,7 @@ fn a_trace_that_cannot_be_read_is_named() {
     mistake(&["demo", "--strict", "--trace", text(&path)], 3, &["broken.csv:3", "outcome", "ANSWERED"]);
     fs::write(&path, "when,who\n1,2\n").expect("written");
     mistake(&["demo", "--strict", "--trace", text(&path)], 3, &["broken.csv:1", "when,who", "expected the header day,type"]);
-    mistake(&["demo", "--trace", text(&path)], 3, &["the trace has no rows"]);
+    mistake(&["demo", "--trace", text(&path)], 3, &["broken.csv:1: line: found"]);
 }
 
 #[test]
