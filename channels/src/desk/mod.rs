@@ -1,6 +1,6 @@
 //! The agent's desk: one WebSocket a seat, many conversations in it, commands that may be repeated, and a lease after a cut.
 //!
-//! [`frame`] says what is spoken, [`Machine`] how a desk's connection behaves (no I/O), [`rim`] moves bytes and keeps leases.
+//! [`frame`] says what is spoken, [`Machine`] how a desk's connection behaves (no I/O), `rim` moves bytes and keeps leases.
 //! The desk never decides: an accepted offer is a claim only when the router's notice says `assigned`.
 
 pub mod frame;

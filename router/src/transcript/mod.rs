@@ -1,11 +1,11 @@
 //! The transcript index: numbered items of a conversation found again, bodies read from the log.
 //!
 //! The machine numbers the items of a conversation from 1 without a gap; the index keeps of each item what it is, when it
-//! was, and, for messages, where in the log its body stands: about eight bytes an item ([`thread`]). Bodies come from a
-//! bounded tail of recent entries in memory ([`tail`]), else from the log. The index is a view: it is written by the egress
+//! was, and, for messages, where in the log its body stands: about eight bytes an item (`thread`). Bodies come from a
+//! bounded tail of recent entries in memory (`tail`), else from the log. The index is a view: it is written by the egress
 //! alone, in log order, and rebuilt at a restart from the last snapshot and the entries behind it.
 //!
-//! Drive it: [`Transcripts::add`] from the egress, [`Transcripts::read`] from any thread (it may read the disk). It refuses to
+//! Drive it: `Transcripts::add` from the egress, [`Transcripts::read`] from any thread (it may read the disk). It refuses to
 //! know who may read a transcript: that is the ports' matter.
 
 pub(crate) mod tail;
