@@ -138,6 +138,8 @@ impl Tenant {
                 Cow::Borrowed(&self.dirty_engagements),
             ),
         };
+        // Room at once: growing by doubling would copy the whole several times. Untouched pages cost nothing.
+        out.reserve(self.conversations.len() as usize * 192 + (1 << 16));
         out.push(VERSION);
         let length_at = out.len();
         out.extend_from_slice(&[0; 8]);
