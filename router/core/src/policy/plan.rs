@@ -7,13 +7,11 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use thiserror::Error;
-use tidegate_matcher::market::Skill;
+use tidegate_matcher::market::{BoundsError, Rule, Skill, check_bounds, check_rule};
 use tidegate_model::limits::{NAME_BYTES_MAX, STEPS_MAX};
 use tidegate_model::policy::{Policy, Requirement, SLOPE_MAX_Q16, SkipIf};
 use tidegate_model::{ClassName, Level, Millis, QueueName, ReasonName, SkillName, TagName};
 
-/// Largest weight, cost or affinity, in milliseconds of virtual wait (some 34 years).
-pub const TERM_MS_MAX: i64 = 1 << 40;
 /// Longest span a policy may name: 2^31 ms, some 24 days.
 pub const SPAN_MAX: Millis = Millis(1 << 31);
 /// Most queues, classes, skills or refusals in a policy.
@@ -176,6 +174,16 @@ fn requirements(field: &str, list: &[Requirement], skills: &[String]) -> Result<
     Ok(())
 }
 
+/// The score's settings as the market takes them.
+pub(crate) fn rule_of(policy: &Policy) -> Rule {
+    Rule {
+        selection: policy.selection,
+        idle_slope_q16: policy.idle_slope_q16,
+        level_weight_ms: policy.level_weight_ms,
+        affinity_ms: policy.affinity_ms,
+    }
+}
+
 /// Checks every rule of a policy; O(policy).
 ///
 /// # Errors
@@ -198,14 +206,17 @@ pub fn check(policy: &Policy) -> Result<(), PolicyFault> {
     if !policy.classes.iter().any(|c| c.name == policy.default_class) {
         return Err(fault("default_class".into(), alloc::format!("no class \"{}\"", policy.default_class)));
     }
-    for (field, value, least) in
-        [("idle_slope", policy.idle_slope_q16, 0), ("level_weight", policy.level_weight_ms, 0), ("affinity", policy.affinity_ms, 0)]
-    {
-        let most = if field == "idle_slope" { SLOPE_MAX_Q16 } else { TERM_MS_MAX };
-        if !(least..=most).contains(&value) {
-            return Err(fault(field.into(), alloc::format!("expected {least} to {most}, found {value}")));
-        }
+    if policy.affinity_ms < 0 {
+        return Err(fault("affinity".into(), alloc::format!("expected at least 0, found {}", policy.affinity_ms)));
     }
+    check_rule(&rule_of(policy)).map_err(|error| {
+        let field = match error {
+            BoundsError::IdleSlope(_) => "idle_slope",
+            BoundsError::Affinity(_) => "affinity",
+            _ => "level_weight",
+        };
+        fault(field.into(), error)
+    })?;
     span("preferred_for".into(), policy.preferred_for, Millis(0))?;
     span("last_seat_within".into(), policy.last_seat_within, Millis(0))?;
     span("idle_close_after".into(), policy.idle_close_after, Millis(1_000))?;
@@ -228,8 +239,10 @@ pub fn check(policy: &Policy) -> Result<(), PolicyFault> {
 
 fn check_queue(queue: &tidegate_model::policy::Queue, policy: &Policy, equal_slopes: bool) -> Result<(), PolicyFault> {
     let at = |field: &str| alloc::format!("queue \"{}\".{field}", queue.name);
-    if !(-TERM_MS_MAX..=TERM_MS_MAX).contains(&queue.weight_ms) {
-        return Err(fault(at("weight"), alloc::format!("at most {TERM_MS_MAX} ms either way")));
+    for class in &policy.classes {
+        // The market's own proof, so that nothing passes here that it would refuse where nothing may fail.
+        let proved = check_bounds(&rule_of(policy), queue.weight_ms, class.slope_q16, 0);
+        proved.map_err(|error| fault(at("weight"), error))?;
     }
     if queue.steps.is_empty() || queue.steps.len() > STEPS_MAX {
         return Err(fault(at("step"), alloc::format!("1 to {STEPS_MAX} steps, found {}", queue.steps.len())));

@@ -6,9 +6,9 @@
 use super::state::{ACCOUNTS_MAX, Account, NOWHERE, Seat, Step, UNITS_MAX};
 use super::{Delta, Tenant};
 use crate::payload;
-use crate::policy::plan::{Plan, TERM_MS_MAX};
+use crate::policy::plan::{Plan, rule_of};
 use alloc::boxed::Box;
-use tidegate_matcher::market::SeatSlot;
+use tidegate_matcher::market::{SeatSlot, check_cost};
 use tidegate_model::input::Admin;
 use tidegate_model::limits::Limits;
 use tidegate_model::output::{LimitKind, Outcome, Refusal};
@@ -58,10 +58,8 @@ impl Tenant {
     fn plan_agent(&self, seat: SeatId, bytes: &[u8]) -> Result<Change, Refusal> {
         let profile = payload::read_agent(bytes).ok_or(Refusal::Malformed)?;
         let levels = profile.skills.iter().all(|s| (Level(1)..=Level::MAX).contains(&s.level));
-        let sound = levels
-            && profile.skills.len() <= 64
-            && (1..=UNITS_MAX).contains(&profile.units)
-            && (-TERM_MS_MAX..=TERM_MS_MAX).contains(&profile.cost_ms);
+        let sound =
+            levels && profile.skills.len() <= 64 && (1..=UNITS_MAX).contains(&profile.units) && check_cost(profile.cost_ms).is_ok();
         if !sound || seat.is_none() {
             return Err(Refusal::Malformed);
         }
@@ -125,7 +123,7 @@ impl Tenant {
     }
 
     fn activate(&mut self, plan: Box<Plan>) {
-        self.market.set_rule(Self::rule_of(&plan));
+        self.market.set_rule(rule_of(&plan.policy));
         self.queue_lengths = alloc::vec![0; plan.queues.len()];
         let sets = core::mem::take(&mut self.lane_sets);
         self.lane_set_index.clear();

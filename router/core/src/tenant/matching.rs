@@ -9,7 +9,7 @@ use super::{Delta, Tenant};
 use crate::policy::plan::{Plan, StepPlan};
 use crate::timers::{Timed, Timer};
 use alloc::vec::Vec;
-use tidegate_matcher::market::{Choice, LaneId, LaneSpec, Rule, SeatSlot, Skill, TicketSlot, Tier, canonical};
+use tidegate_matcher::market::{Choice, LaneId, LaneSpec, SeatSlot, Skill, TicketSlot, Tier, canonical};
 use tidegate_model::output::{Effect, Output, SeatNotice};
 use tidegate_model::policy::SkipIf;
 use tidegate_model::record::{DecisionRecord, Face};
@@ -328,16 +328,6 @@ impl Tenant {
         if waits {
             self.rearm(slot);
             self.steps.push_back(Step::FindSeat { conversation: slot, contact });
-        }
-    }
-
-    /// Rule of the market from the active policy.
-    pub(super) fn rule_of(plan: &Plan) -> Rule {
-        Rule {
-            selection: plan.policy.selection,
-            idle_slope_q16: plan.policy.idle_slope_q16,
-            level_weight_ms: plan.policy.level_weight_ms,
-            affinity_ms: plan.policy.affinity_ms,
         }
     }
 

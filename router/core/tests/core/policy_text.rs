@@ -85,3 +85,33 @@ fn limits_are_kept_at_above_and_ten_times_above() {
         assert!(parse("p", &padded(n)).expect_err("too long").to_string().contains("at most 131072 are read"));
     }
 }
+
+/// What the file lets through is what the market can score: activation happens where nothing may fail.
+#[test]
+fn score_terms_at_above_and_ten_times_above_their_bounds() {
+    use tidegate_matcher::market::{AFFINITY_MAX_MS, LEVEL_SCORE_MAX_MS, WEIGHT_MAX_MS};
+    use tidegate_model::input::{Admin, Input};
+    use tidegate_model::policy::{Policy, Selection};
+    use tidegate_model::{Seq, TenantId, Timestamp, limits::Limits};
+    type Set = fn(&mut Policy, i64);
+    let levels: Set = |p, v| {
+        p.selection = Selection::BestSkilled;
+        p.level_weight_ms = v;
+    };
+    // 64 skills of a level that is a byte.
+    let most_level = LEVEL_SCORE_MAX_MS / (64 * 255);
+    let terms: [(i64, Set); 3] =
+        [(AFFINITY_MAX_MS, |p, v| p.affinity_ms = v), (WEIGHT_MAX_MS, |p, v| p.queues[0].weight_ms = v), (most_level, levels)];
+    for (most, set) in terms {
+        for (value, good) in [(most, true), (most + 1, false), (most * 2, false), (most * 10, false)] {
+            let mut policy = parse("p.toml", GOOD).expect("a good policy");
+            set(&mut policy, value);
+            assert_eq!(check(&policy).is_ok(), good, "{value}");
+            // Without a guard: a panic in the commit would come through.
+            let mut tenant = tidegate_core::Tenant::new(TenantId(1), Limits::SMALL, tidegate_core::Guard::none());
+            let plan = encode(&policy);
+            tenant.handle(Timestamp(1), Seq(1), Input::Admin(Admin::Policy { hash: [1; 32], plan: &plan }));
+            assert_eq!(tenant.policy_hash().is_some(), good, "{value}");
+        }
+    }
+}
