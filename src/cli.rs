@@ -132,7 +132,20 @@ pub enum Config {
     Check {
         /// The configuration.
         file: PathBuf,
+        /// The result as JSON on stdout.
+        #[arg(long)]
+        json: bool,
     },
+    /// Every setting with its value and where it comes from: a line of the file, a variable, or a default.
+    Explain {
+        /// The configuration.
+        file: PathBuf,
+        /// The settings as JSON on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The JSON Schema of a configuration file.
+    Schema,
     /// A commented example that passes `check`.
     Example,
 }

@@ -1,126 +1,27 @@
-//! The configuration of `serve`: one TOML file, read strictly, every fault with file, line and field.
+//! The configuration of `serve`: defaults, then one TOML file, then the environment, then flags.
 //!
 //! It names tenants with their policy files, accounts and agents, administration tokens (as files, never inline), the
-//! listener and the data directory. What is in the log wins over what is configured: a restart never undoes what an operator
-//! activated. Relative paths are relative to the file. This file says what may be written; [`read`] checks it.
+//! listener and the data directory. [`file`] says what may be written and is the source of the published schema; `layers`
+//! reads the file strictly and lays the environment over it; `check` looks at every value and every file that is named,
+//! and reports all faults at once, each with file, line, column, field and remedy; `explain` tells where each value comes
+//! from; `change` says what a reload would do. What is in the log wins over what is configured: a restart never undoes
+//! what an operator activated. Relative paths are relative to the file.
 
+mod change;
 mod check;
+mod explain;
+pub mod file;
+mod layers;
 
-pub use check::{Checked, address, read};
-
-use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use toml::Spanned;
+pub use change::{Change, change};
+pub use check::{Checked, address, read, read_with};
+pub use explain::{Origin, explain};
+pub use layers::{ENVIRONMENT, Environment};
 
 /// A commented example, which `config check` accepts beside its policy.
 pub const EXAMPLE: &str = include_str!("../examples/serve/tidegate.toml");
 
-/// A configuration file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct File {
-    /// Address to listen on.
-    #[serde(default = "listen")]
-    pub listen: Spanned<String>,
-    /// Where the node keeps its log.
-    pub data_dir: PathBuf,
-    /// Size of the log's files, in MiB.
-    #[serde(default = "segment_mib")]
-    pub segment_mib: Spanned<u32>,
-    /// Administration tokens.
-    #[serde(default)]
-    pub admin: Vec<Admin>,
-    /// Tenants.
-    #[serde(default)]
-    pub tenant: Vec<Tenant>,
-}
-
-fn listen() -> Spanned<String> {
-    Spanned::new(0..0, "127.0.0.1:8080".into())
-}
-
-fn segment_mib() -> Spanned<u32> {
-    Spanned::new(0..0, 64)
-}
-
-/// An administration token.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Admin {
-    /// Whose.
-    pub name: String,
-    /// `viewer`, `operator` or `admin`.
-    pub scope: Scope,
-    /// A file whose first line is the token.
-    pub token_file: Spanned<PathBuf>,
-}
-
-/// What a token permits.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Reads figures and states.
-    Viewer,
-    /// Changes the roster.
-    Operator,
-    /// Changes policies, drains.
-    Admin,
-}
-
-/// A tenant.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tenant {
-    /// Its number, from 1.
-    pub id: Spanned<u32>,
-    /// Its policy file.
-    pub policy: Spanned<PathBuf>,
-    /// Web inboxes.
-    #[serde(default)]
-    pub inbox: Vec<Inbox>,
-    /// Agents.
-    #[serde(default)]
-    pub agent: Vec<Agent>,
-}
-
-/// A web inbox.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Inbox {
-    /// Its public name, unlike any other inbox's of the node.
-    pub name: Spanned<String>,
-    /// Its account number, from 1.
-    pub account: Spanned<u32>,
-    /// Pages that may speak to it.
-    #[serde(default)]
-    pub origins: Vec<Spanned<String>>,
-    /// Units that one contact takes of a seat.
-    #[serde(default = "one")]
-    pub weight: Spanned<u16>,
-    /// Queue of requests that name none.
-    pub queue: Option<Spanned<String>>,
-}
-
-fn one() -> Spanned<u16> {
-    Spanned::new(0..0, 1)
-}
-
-/// An agent.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Agent {
-    /// Seat number, from 1.
-    pub seat: Spanned<u64>,
-    /// Name.
-    pub name: Spanned<String>,
-    /// Skills with levels from 1 to 10.
-    #[serde(default)]
-    pub skills: BTreeMap<String, Spanned<u8>>,
-    /// Units of capacity.
-    #[serde(default = "one")]
-    pub units: Spanned<u16>,
-    /// Cost of a contact, in milliseconds of virtual wait.
-    #[serde(default)]
-    pub cost_ms: i64,
+/// The JSON Schema of a configuration file, for editors and for reviews. The committed copy is `docs/config.schema.json`.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(file::File).to_value()
 }

@@ -50,6 +50,7 @@ pub struct Floor {
     pub address: SocketAddr,
     /// Notified when an operator asks for a drain.
     pub drain_wanted: Arc<Notify>,
+    api: http::Api,
     channels: Arc<channels::Handle>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
@@ -81,17 +82,13 @@ impl Floor {
             let signed_in = node.query(tenant, move |machine| signed_in(machine, &seats)).await.unwrap_or_default();
             channels.adopt_seats(tenant, &signed_in);
         }
-        let mut table = Admins::new(random()?);
-        for (name, scope, token) in admins {
-            table.add(&token, AdminGrant { name, scope, tenant: None })?;
-        }
         let drain_wanted = Arc::new(Notify::new());
-        let api = http::router(http::Api::new(node.clone(), table, drain_wanted.clone()));
+        let api = http::Api::new(node.clone(), table(&admins)?, drain_wanted.clone());
         let listener = TcpListener::bind(&listen).await.with_context(|| format!("cannot listen on {listen}; is it in use?"))?;
         let address = listener.local_addr().context("the listener has no address")?;
         let (stop, stopped) = oneshot::channel();
         // Paths of customers and desks are tried first; everything else is administration's, its 404 included.
-        let routes = customers.fallback_service(api);
+        let routes = customers.fallback_service(http::router(api.clone()));
         let server = tokio::spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;
@@ -100,7 +97,7 @@ impl Floor {
             let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
             axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
         });
-        Ok(Self { node, authority, address, drain_wanted, channels, stop, server })
+        Ok(Self { node, authority, address, drain_wanted, api, channels, stop, server })
     }
 
     /// Base address for clients.
@@ -114,6 +111,12 @@ impl Floor {
         token.map_err(|error| anyhow::anyhow!("an agent's token could not be signed: {error:?}"))
     }
 
+    /// Other administration tokens from now on.
+    pub fn replace_admins(&self, admins: &[(String, Scope, String)]) -> anyhow::Result<()> {
+        self.api.replace_admins(table(admins)?);
+        Ok(())
+    }
+
     /// Goes down gracefully: clients are told, what was taken is decided and answered, a snapshot is written.
     pub async fn drain(self) -> anyhow::Result<()> {
         self.node.begin_drain();
@@ -124,6 +127,15 @@ impl Floor {
         drained.context("the node could not drain")?;
         Ok(())
     }
+}
+
+/// The table of administrators' tokens, under a key of its own.
+fn table(admins: &[(String, Scope, String)]) -> anyhow::Result<Admins> {
+    let mut table = Admins::new(random()?);
+    for (name, scope, token) in admins {
+        table.add(token, AdminGrant { name: name.clone(), scope: *scope, tenant: None })?;
+    }
+    Ok(table)
 }
 
 fn signed_in(machine: &tidegate_core::Tenant, seats: &[SeatId]) -> Vec<SeatId> {

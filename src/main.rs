@@ -10,7 +10,10 @@ mod config;
 mod demo;
 mod failure;
 mod floor;
+mod logs;
+mod reload;
 mod say;
+mod supervise;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -20,9 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let level = tracing_subscriber::EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
-    match commands::run(cli) {
+    match commands::run(cli, std::env::vars_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

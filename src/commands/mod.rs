@@ -7,19 +7,30 @@ mod replay;
 mod serve;
 
 use crate::cli::{Cli, Command};
+use crate::config::file::LogFormat;
+use crate::config::{ENVIRONMENT, Environment};
 use crate::failure::Failure;
+use crate::logs::Logs;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
-/// Runs the command.
-pub fn run(cli: Cli) -> Result<(), Failure> {
+/// Runs the command. `variables` are the process's own; those that are no text, or no settings, are left alone.
+pub fn run(cli: Cli, variables: impl Iterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
     let lang = cli.lang;
+    let variables = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment: Environment = variables.filter(|(name, _)| name.starts_with(ENVIRONMENT)).collect();
+    if let Command::Serve(args) = cli.command {
+        // What it writes, and how, is configured.
+        return serve::run(&args, environment, lang);
+    }
+    Logs::start("", LogFormat::Text);
     match cli.command {
         Command::Demo(args) => demo::run(&args, lang),
-        Command::Serve(args) => serve::run(&args, lang),
+        Command::Serve(_) => Ok(()),
         Command::Replay(args) => replay::run(&args),
         Command::Journal(command) => journal::run(&command),
-        Command::Config(command) => config::run(&command),
+        Command::Config(command) => config::run(&command, &environment),
     }
 }
 

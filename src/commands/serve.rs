@@ -5,10 +5,13 @@
 
 use super::runtime;
 use crate::cli::Serve;
-use crate::config::{self, Checked};
+use crate::config::{self, Checked, Environment};
 use crate::failure::Failure;
 use crate::floor::{Floor, FloorConfig, random, random_token};
+use crate::logs::Logs;
+use crate::reload::{ReloadError, Reloader};
 use crate::say::Lang;
+use crate::supervise;
 use anyhow::Context;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -37,45 +40,48 @@ impl DataDir {
     }
 }
 
-pub fn run(args: &Serve, lang: Lang) -> Result<(), Failure> {
-    let prepared = prepare(args)?;
-    runtime()?.block_on(serve(args, prepared, lang))?;
+pub fn run(args: &Serve, environment: Environment, lang: Lang) -> Result<(), Failure> {
+    let prepared = prepare(args, environment)?;
+    let logs = Logs::start(&prepared.reloader.current.log.0, prepared.reloader.current.log.1);
+    runtime()?.block_on(serve(args, prepared, &logs, lang))?;
     Ok(())
 }
 
-/// A floor to start, where its log goes, and the administration token if it was drawn here.
+/// A floor to start, where its log goes, the administration token if it was drawn here, and how to reload.
 struct Prepared {
     floor: FloorConfig,
     dir: DataDir,
     drawn: Option<String>,
+    reloader: Reloader,
 }
 
-fn prepare(args: &Serve) -> Result<Prepared, Failure> {
+fn prepare(args: &Serve, environment: Environment) -> Result<Prepared, Failure> {
     let checked = match &args.config {
-        Some(path) => config::read(path).map_err(Failure::Input)?,
+        Some(path) => config::read_with(path, &environment).map_err(Failure::Input)?,
         None => demonstration()?,
     };
     let dir = match (&args.dir, &args.config) {
         (Some(dir), _) => DataDir::Named(dir.clone()),
-        (None, Some(_)) => DataDir::Named(checked.data_dir),
+        (None, Some(_)) => DataDir::Named(checked.data_dir.clone()),
         (None, None) => DataDir::Temporary(tempfile::tempdir().context("no temporary directory")?),
     };
     std::fs::create_dir_all(dir.path()).with_context(|| format!("{} cannot be made", dir.path().display()))?;
-    let mut admins = checked.tokens;
-    let drawn = if admins.is_empty() { Some(random_token()?) } else { None };
-    admins.extend(drawn.iter().map(|token| ("local".to_owned(), Scope::Admin, token.clone())));
+    let drawn = if checked.tokens.is_empty() { Some(random_token()?) } else { None };
+    let own: Vec<_> = drawn.iter().map(|token| ("local".to_owned(), Scope::Admin, token.clone())).collect();
+    let admins = checked.tokens.iter().chain(&own).cloned().collect();
     let key = Key::new("k1", secret(dir.path())?);
     let node = NodeConfig {
         name: "tidegate".into(),
-        cell: CellConfig { segment_bytes: checked.segment_bytes, ..CellConfig::default() },
+        cell: CellConfig { segment_bytes: checked.segment_bytes, retain: checked.retain, ..CellConfig::default() },
         live: LiveConfig::default(),
-        tenants: checked.tenants,
+        tenants: checked.tenants.clone(),
         push: Vec::new(),
         policy_texts: Some(dir.path().join("policies")),
     };
-    let listen = args.listen.clone().unwrap_or(checked.listen);
-    let floor = FloorConfig { listen, node, inboxes: checked.inboxes, key, admins, tune: |_| {} };
-    Ok(Prepared { floor, dir, drawn })
+    let listen = args.listen.clone().unwrap_or_else(|| checked.listen.clone());
+    let floor = FloorConfig { listen, node, inboxes: checked.inboxes.clone(), key, admins, tune: |_| {} };
+    let path = args.config.clone().unwrap_or_default();
+    Ok(Prepared { floor, dir, drawn, reloader: Reloader { path, environment, current: checked, drawn: own } })
 }
 
 /// The secret of tokens, kept beside the log so that they outlive a restart; readable by the owner alone.
@@ -113,12 +119,14 @@ fn demonstration() -> anyhow::Result<Checked> {
     Ok(checked)
 }
 
-async fn serve(args: &Serve, prepared: Prepared, lang: Lang) -> anyhow::Result<()> {
-    let Prepared { floor: config, dir, drawn } = prepared;
+async fn serve(args: &Serve, prepared: Prepared, logs: &Logs, lang: Lang) -> anyhow::Result<()> {
+    let Prepared { floor: config, dir, drawn, mut reloader } = prepared;
     let seats: Vec<_> =
         config.node.tenants.iter().flat_map(|t| t.agents.iter().map(|(seat, p)| (t.id, *seat, p.name.clone()))).collect();
     let inboxes: Vec<String> = config.inboxes.iter().map(|i| i.name.clone()).collect();
+    let tenants = config.node.tenants.iter().map(|t| t.id).collect();
     let mut terminate = signal(SignalKind::terminate()).context("signals")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("signals")?;
     let floor = Floor::start(config, dir.path()).await?;
     let base = floor.base();
     let agents: Vec<_> = seats
@@ -136,15 +144,44 @@ async fn serve(args: &Serve, prepared: Prepared, lang: Lang) -> anyhow::Result<(
     } else {
         greet(&floor, &dir, lang, drawn.as_deref(), &inboxes, &agents);
     }
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.context("signals")?,
-        _ = terminate.recv() => {}
-        () = floor.drain_wanted.notified() => {}
+    supervise::ready(&base);
+    let watchdog = supervise::watchdog(floor.node.clone(), tenants);
+    loop {
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => break result.context("signals")?,
+            _ = terminate.recv() => break,
+            () = floor.drain_wanted.notified() => break,
+            _ = hang_up.recv() => reload(&mut reloader, args.config.is_some(), &floor, logs, lang).await,
+        }
     }
+    supervise::stopping();
     eprintln!("{}", lang.say("draining", "正在排空"));
     floor.drain().await?;
+    if let Some(watchdog) = watchdog {
+        watchdog.abort();
+    }
     eprintln!("{}", lang.say("stopped; nothing acknowledged was lost", "已停止；已确认的内容均未丢失"));
     Ok(())
+}
+
+/// A reload; whatever it says, the node goes on.
+async fn reload(reloader: &mut Reloader, is_configured: bool, floor: &Floor, logs: &Logs, lang: Lang) {
+    if !is_configured {
+        eprintln!("{}", lang.say("nothing to reload: no configuration file was given", "没有配置文件，无可重载"));
+        return;
+    }
+    supervise::reloading();
+    match reloader.reload(floor, logs).await {
+        Ok(done) => eprintln!("{} {done}", lang.say("reloaded:", "已重载：")),
+        Err(error) => {
+            let said = match error {
+                ReloadError::Refused(_) => lang.say("the reload is refused, nothing has changed:", "重载被拒绝，未作任何更改："),
+                ReloadError::Halfway(_) => lang.say("the reload stopped half-way:", "重载中途停止："),
+            };
+            eprintln!("{said}\n{error}");
+        }
+    }
+    supervise::ready(&floor.base());
 }
 
 fn greet(floor: &Floor, dir: &DataDir, lang: Lang, drawn: Option<&str>, inboxes: &[String], agents: &[serde_json::Value]) {

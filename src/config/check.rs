@@ -1,9 +1,11 @@
 //! Checks a configuration and every file that it names, and turns it into what the node and its channels take.
 //!
-//! All faults that can be named at once are, each as `file:line:column: field: what; remedy`. A fault of the TOML itself, or
-//! of a policy, ends the reading of that file only. Nothing is started here, and no token is ever part of a message.
+//! All faults that can be named at once are, each as `place: field: what; remedy`, where the place is `file:line:column` or
+//! the variable that gave the value. A fault of the TOML itself, or of a policy, ends the reading of that file only. Nothing
+//! is started here, and no token is ever part of a message.
 
-use super::{Admin, Agent, File, Inbox, Scope, Tenant};
+use super::file::{Admin, Agent, File, Inbox, LogFormat, Scope, Tenant};
+use super::layers::{Environment, Path as Field, Places, layers};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -15,8 +17,9 @@ use tidegate_model::limits::{Limits, NAME_BYTES_MAX};
 use tidegate_model::policy::{AccountProfile, AgentProfile, Delivery, Policy, Requirement};
 use tidegate_model::{AccountId, Level, SeatId, TenantId};
 use tidegate_router::auth::{self, AdminGrant, Admins};
+use tidegate_router::cell::Retain;
 use tidegate_router::node::{PolicyText, TenantConfig};
-use toml::Spanned;
+use tracing_subscriber::EnvFilter;
 
 /// A configuration, read and checked.
 #[derive(Debug)]
@@ -27,6 +30,10 @@ pub struct Checked {
     pub data_dir: PathBuf,
     /// Size of the log's files, in bytes.
     pub segment_bytes: u32,
+    /// How much of the old log stays.
+    pub retain: Retain,
+    /// What goes to standard error: directives, empty for the default; and the form.
+    pub log: (String, LogFormat),
     /// Tenants as the node takes them.
     pub tenants: Vec<TenantConfig>,
     /// Web inboxes.
@@ -35,56 +42,31 @@ pub struct Checked {
     pub tokens: Vec<(String, auth::Scope, String)>,
 }
 
-/// Reads and checks a configuration and every file that it names.
+/// Reads and checks a configuration and every file that it names, without an environment.
 ///
 /// # Errors
-/// Every fault that can be named at once, with file, line and field.
+/// As [`read_with`].
 pub fn read(path: &Path) -> anyhow::Result<Checked> {
+    read_with(path, &Environment::new())
+}
+
+/// Reads and checks a configuration, the environment over it, and every file that it names.
+///
+/// # Errors
+/// Every fault that can be named at once, with file, line, column and field, or the variable.
+pub fn read_with(path: &Path, environment: &Environment) -> anyhow::Result<Checked> {
     let shown = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| format!("{shown}: cannot be read; name an existing file"))?;
-    let mut faults = Faults { file: &shown, text: &text, found: Vec::new() };
-    let file: File = match toml::from_str(&text) {
-        Ok(file) => file,
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            return Err(anyhow!("{}: {}{}", faults.place(at), error.message(), did_you_mean(error.message())));
-        }
-    };
+    let layers = layers(&shown, &text, environment).map_err(|fault| anyhow!(fault))?;
+    let mut faults = Faults { places: &layers.places, found: Vec::new() };
     let base = path.parent().unwrap_or(Path::new("."));
-    if let Err(problem) = address(file.listen.get_ref()) {
-        faults.add(&file.listen, "listen", problem);
+    let checked = check(base, layers.file, &mut faults);
+    if faults.found.is_empty() {
+        return Ok(checked);
     }
-    if !(1..=1_024).contains(file.segment_mib.get_ref()) {
-        faults.add(&file.segment_mib, "segment_mib", "is 1 to 1024 (MiB)");
-    }
-    let tokens = read_tokens(base, &file.admin, &mut faults);
-    let mut tenants = Vec::new();
-    let mut inboxes: Vec<channels::Inbox> = Vec::new();
-    let mut ids = BTreeSet::new();
-    for tenant in &file.tenant {
-        if !(1..=u32::MAX).contains(tenant.id.get_ref()) || !ids.insert(*tenant.id.get_ref()) {
-            faults.add(&tenant.id, "tenant.id", "a number from 1, unlike any other tenant's");
-        }
-        read_inboxes(tenant, &mut inboxes, &mut faults);
-        tenants.extend(read_tenant(base, tenant, &mut faults));
-    }
-    if file.tenant.is_empty() {
-        let problem = "tenant: at least one [[tenant]] is needed; see `tidegate config example`";
-        faults.found.push((text.len(), format!("{shown}: {problem}")));
-    }
-    if !faults.found.is_empty() {
-        faults.found.sort();
-        let lines: Vec<String> = faults.found.into_iter().map(|(_, line)| line).collect();
-        return Err(anyhow!(lines.join("\n")));
-    }
-    Ok(Checked {
-        listen: file.listen.into_inner(),
-        data_dir: base.join(file.data_dir),
-        segment_bytes: file.segment_mib.into_inner() << 20,
-        tenants,
-        inboxes,
-        tokens,
-    })
+    faults.found.sort();
+    let lines: Vec<String> = faults.found.into_iter().map(|(_, line)| line).collect();
+    Err(anyhow!(lines.join("\n")))
 }
 
 /// Checks an address to listen on.
@@ -99,30 +81,68 @@ pub fn address(text: &str) -> Result<String, String> {
     }
 }
 
-/// Faults of one file.
+fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
+    if let Err(problem) = address(&file.listen) {
+        faults.add(&Field::key("listen"), "listen", problem);
+    }
+    if file.data_dir.as_os_str().is_empty() {
+        faults.add(&Field::key("data_dir"), "data_dir", "is empty; name a directory");
+    }
+    if !(1..=1_024).contains(&file.segment_mib) {
+        faults.add(&Field::key("segment_mib"), "segment_mib", format!("is 1 to 1024 (MiB), found {}", file.segment_mib));
+    }
+    if file.retain_gib > 65_536 {
+        let problem = format!("is 0 (keep all) to 65536 (GiB), found {}", file.retain_gib);
+        faults.add(&Field::key("retain_gib"), "retain_gib", problem);
+    }
+    if let Err(error) = EnvFilter::try_new(&file.log.level) {
+        let problem = format!("{error}; write a level such as warn, or directives such as warn,tidegate_router=info");
+        faults.add(&Field::key("log").then("level"), "log.level", problem);
+    }
+    let tokens = read_tokens(base, &file.admin, faults);
+    let mut tenants = Vec::new();
+    let mut inboxes: Vec<channels::Inbox> = Vec::new();
+    let mut ids = BTreeSet::new();
+    for (index, tenant) in file.tenant.iter().enumerate() {
+        let at = Field::key("tenant").at(index);
+        if tenant.id == 0 || !ids.insert(tenant.id) {
+            faults.add(&at.then("id"), "tenant.id", "a number from 1, unlike any other tenant's");
+        }
+        read_inboxes(tenant, &at, &mut inboxes, faults);
+        tenants.extend(read_tenant(base, tenant, &at, faults));
+    }
+    if file.tenant.is_empty() {
+        let problem = "at least one [[tenant]] is needed; see `tidegate config example`";
+        faults.add(&Field::key("tenant"), "tenant", problem);
+    }
+    Checked {
+        listen: file.listen,
+        data_dir: base.join(file.data_dir),
+        segment_bytes: file.segment_mib.saturating_mul(1 << 20),
+        retain: if file.retain_gib == 0 { Retain::All } else { Retain::Bytes(file.retain_gib.saturating_mul(1 << 30)) },
+        log: (file.log.level, file.log.format),
+        tenants,
+        inboxes,
+        tokens,
+    }
+}
+
+/// Faults of one configuration.
 struct Faults<'a> {
-    file: &'a str,
-    text: &'a str,
+    places: &'a Places,
     /// Each with where it stands, in bytes.
     found: Vec<(usize, String)>,
 }
 
 impl Faults<'_> {
-    fn place(&self, offset: usize) -> String {
-        let before = self.text.get(..offset).unwrap_or("");
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        format!("{}:{line}:{column}", self.file)
-    }
-
-    fn add<T>(&mut self, at: &Spanned<T>, field: &str, problem: impl Display) {
-        let line = format!("{}: {field}: {problem}", self.place(at.span().start));
-        self.found.push((at.span().start, line));
+    fn add(&mut self, at: &Field, field: &str, problem: impl Display) {
+        let line = format!("{}: {field}: {problem}", self.places.place(at));
+        self.found.push((self.places.order(at), line));
     }
 }
 
 /// The nearest of the names that serde's message lists after the wrong one.
-fn did_you_mean(message: &str) -> String {
+pub(super) fn did_you_mean(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     match quoted.next() {
         Some(wrong) if message.starts_with("unknown ") => nearest(wrong, quoted).map_or_else(String::new, |n| format!("; {n}")),
@@ -131,7 +151,7 @@ fn did_you_mean(message: &str) -> String {
 }
 
 fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let within = (wrong.chars().count() / 3).max(1);
+    let within = (wrong.chars().count() / 3).max(2);
     let near = names.map(|name| (strsim::osa_distance(wrong, name), name)).filter(|(d, _)| *d <= within).min();
     near.map(|(_, name)| format!("did you mean \"{name}\"?"))
 }
@@ -145,55 +165,72 @@ fn read_tokens(base: &Path, admins: &[Admin], faults: &mut Faults<'_>) -> Vec<(S
     let mut tokens = Vec::new();
     // Filled as at the start, so that what would fail there fails here.
     let mut table = Admins::new([0; 32]);
-    for admin in admins {
+    for (index, admin) in admins.iter().enumerate() {
+        let at = Field::key("admin").at(index);
         let field = format!("admin \"{}\".token_file", admin.name);
-        let at = base.join(admin.token_file.get_ref());
-        let scope = match admin.scope {
-            Scope::Viewer => auth::Scope::Viewer,
-            Scope::Operator => auth::Scope::Operator,
-            Scope::Admin => auth::Scope::Admin,
-        };
-        match std::fs::read_to_string(&at) {
+        let file = base.join(&admin.token_file);
+        let scope = scope(admin.scope);
+        if admin.name.is_empty() || admin.name.len() > NAME_BYTES_MAX {
+            faults.add(&at.then("name"), "admin.name", format!("1 to {NAME_BYTES_MAX} bytes: the audit names its holder"));
+        }
+        match std::fs::read_to_string(&file) {
             Ok(text) => {
                 let token = text.lines().next().unwrap_or("").trim().to_owned();
                 if let Err(error) = table.add(&token, AdminGrant { name: admin.name.clone(), scope, tenant: None }) {
-                    faults.add(&admin.token_file, &field, format!("{}: {error}", at.display()));
+                    let remedy = "draw one with `openssl rand -hex 32`";
+                    faults.add(&at.then("token_file"), &field, format!("{}: {error}; {remedy}", file.display()));
                 }
                 tokens.push((admin.name.clone(), scope, token));
             }
-            Err(error) => faults.add(&admin.token_file, &field, format!("{}: {error}", at.display())),
+            Err(error) => {
+                let problem = format!("{}: {error}; make the file with the token as its first line", file.display());
+                faults.add(&at.then("token_file"), &field, problem);
+            }
         }
     }
     tokens
 }
 
-fn read_inboxes(tenant: &Tenant, known: &mut Vec<channels::Inbox>, faults: &mut Faults<'_>) {
-    for inbox in &tenant.inbox {
-        let name = inbox.name.get_ref();
-        let field = |part: &str| format!("inbox \"{name}\".{part}");
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || known.iter().any(|other| other.name == *name) {
-            faults.add(&inbox.name, &field("name"), format!("1 to {NAME_BYTES_MAX} bytes, unlike any other inbox's"));
+const fn scope(scope: Scope) -> auth::Scope {
+    match scope {
+        Scope::Viewer => auth::Scope::Viewer,
+        Scope::Operator => auth::Scope::Operator,
+        Scope::Admin => auth::Scope::Admin,
+    }
+}
+
+fn read_inboxes(tenant: &Tenant, tenant_at: &Field, known: &mut Vec<channels::Inbox>, faults: &mut Faults<'_>) {
+    for (index, inbox) in tenant.inbox.iter().enumerate() {
+        let at = tenant_at.then("inbox").at(index);
+        let field = |part: &str| format!("inbox \"{}\".{part}", inbox.name);
+        if inbox.name.is_empty() || inbox.name.len() > NAME_BYTES_MAX || known.iter().any(|other| other.name == inbox.name) {
+            let problem = format!("1 to {NAME_BYTES_MAX} bytes, unlike any other inbox's");
+            faults.add(&at.then("name"), &field("name"), problem);
         }
-        let account = (TenantId(*tenant.id.get_ref()), AccountId(*inbox.account.get_ref()));
+        let account = (TenantId(tenant.id), AccountId(inbox.account));
         if account.1.0 == 0 || known.iter().any(|other| (other.tenant, other.account) == account) {
-            faults.add(&inbox.account, &field("account"), "a number from 1, unlike any other of the tenant");
+            faults.add(&at.then("account"), &field("account"), "a number from 1, unlike any other of the tenant");
         }
-        if *inbox.weight.get_ref() == 0 {
-            faults.add(&inbox.weight, &field("weight"), "is 1 or more");
+        if inbox.weight == 0 {
+            faults.add(&at.then("weight"), &field("weight"), "is 1 or more");
         }
-        for origin in &inbox.origins {
-            if let Err(problem) = check_origin(origin.get_ref()) {
-                faults.add(origin, &field("origins"), problem);
+        for (i, origin) in inbox.origins.iter().enumerate() {
+            if let Err(problem) = check_origin(origin) {
+                faults.add(&at.then("origins").at(i), &field("origins"), problem);
             }
         }
-        known.push(channels::Inbox {
-            name: name.clone(),
-            tenant: account.0,
-            account: account.1,
-            origins: inbox.origins.iter().map(|origin| origin.get_ref().clone()).collect(),
-            verified_only: false,
-            site_keys: None,
-        });
+        known.push(web_inbox(account, inbox));
+    }
+}
+
+fn web_inbox(account: (TenantId, AccountId), inbox: &Inbox) -> channels::Inbox {
+    channels::Inbox {
+        name: inbox.name.clone(),
+        tenant: account.0,
+        account: account.1,
+        origins: inbox.origins.clone(),
+        verified_only: false,
+        site_keys: None,
     }
 }
 
@@ -201,50 +238,48 @@ fn read_inboxes(tenant: &Tenant, known: &mut Vec<channels::Inbox>, faults: &mut 
 fn check_origin(origin: &str) -> Result<(), String> {
     let ring = channels::KeyRing::new(vec![channels::Key::new("check", vec![0; 32])]).map_err(|error| error.to_string())?;
     let authority = Arc::new(channels::TokenAuthority::new(ring, channels::auth::system_clock()));
-    let inbox = channels::Inbox {
-        name: "check".into(),
-        tenant: TenantId(1),
-        account: AccountId(1),
-        origins: vec![origin.to_owned()],
-        verified_only: false,
-        site_keys: None,
-    };
+    let inbox = Inbox { name: "check".into(), account: 1, origins: vec![origin.to_owned()], weight: 1, queue: None };
     let names = channels::NameTable::new(Vec::<String>::new());
+    let inbox = web_inbox((TenantId(1), AccountId(1)), &inbox);
     channels::Config::new(vec![inbox], authority, names).check().map_err(|error| error.to_string())
 }
 
-fn read_tenant(base: &Path, tenant: &Tenant, faults: &mut Faults<'_>) -> Option<TenantConfig> {
-    let at = base.join(tenant.policy.get_ref());
+fn read_tenant(base: &Path, tenant: &Tenant, tenant_at: &Field, faults: &mut Faults<'_>) -> Option<TenantConfig> {
+    let at = base.join(&tenant.policy);
     let shown = at.display().to_string();
+    let policy_at = tenant_at.then("policy");
     let text = match std::fs::read_to_string(&at) {
         Ok(text) => text,
         Err(error) => {
-            faults.add(&tenant.policy, "tenant.policy", format!("{shown}: {error}"));
+            faults.add(&policy_at, "tenant.policy", format!("{shown}: {error}; name an existing policy file"));
             return None;
         }
     };
     let policy = match policy::parse(&shown, &text) {
         Ok(policy) => policy,
         Err(errors) => {
-            faults.found.push((tenant.policy.span().start, errors.to_string()));
+            faults.found.push((faults.places.order(&policy_at), errors.to_string()));
             return None;
         }
     };
     let mut seats = BTreeSet::new();
-    for agent in &tenant.agent {
-        if *agent.seat.get_ref() == 0 || !seats.insert(*agent.seat.get_ref()) {
-            faults.add(&agent.seat, &field_of(agent, "seat"), "a number from 1, unlike any other seat of the tenant");
+    for (index, agent) in tenant.agent.iter().enumerate() {
+        let at = tenant_at.then("agent").at(index);
+        if agent.seat == 0 || !seats.insert(agent.seat) {
+            let problem = "a number from 1, unlike any other seat of the tenant";
+            faults.add(&at.then("seat"), &field_of(agent, "seat"), problem);
         }
-        check_agent(agent, &policy, faults);
+        check_agent(agent, &at, &policy, faults);
     }
     let queues: Vec<&str> = policy.queues.iter().map(|queue| queue.name.as_str()).collect();
-    for inbox in &tenant.inbox {
-        if let Some(queue) = inbox.queue.as_ref().filter(|queue| !queues.contains(&queue.get_ref().as_str())) {
-            faults.add(queue, &format!("inbox \"{}\".queue", inbox.name.get_ref()), unknown(queue.get_ref(), &queues));
+    for (index, inbox) in tenant.inbox.iter().enumerate() {
+        if let Some(queue) = inbox.queue.as_ref().filter(|queue| !queues.contains(&queue.as_str())) {
+            let at = tenant_at.then("inbox").at(index).then("queue");
+            faults.add(&at, &format!("inbox \"{}\".queue", inbox.name), unknown(queue, &queues));
         }
     }
     Some(TenantConfig {
-        id: TenantId(*tenant.id.get_ref()),
+        id: TenantId(tenant.id),
         limits: Limits::LARGE,
         accounts: tenant.inbox.iter().map(account).collect(),
         policy: Some(PolicyText { file: shown, text }),
@@ -253,45 +288,47 @@ fn read_tenant(base: &Path, tenant: &Tenant, faults: &mut Faults<'_>) -> Option<
 }
 
 fn field_of(agent: &Agent, part: &str) -> String {
-    format!("agent \"{}\".{part}", agent.name.get_ref())
+    format!("agent \"{}\".{part}", agent.name)
 }
 
-fn check_agent(agent: &Agent, policy: &Policy, faults: &mut Faults<'_>) {
-    if agent.name.get_ref().is_empty() || agent.name.get_ref().len() > NAME_BYTES_MAX {
-        faults.add(&agent.name, &field_of(agent, "name"), format!("1 to {NAME_BYTES_MAX} bytes"));
+fn check_agent(agent: &Agent, at: &Field, policy: &Policy, faults: &mut Faults<'_>) {
+    if agent.name.is_empty() || agent.name.len() > NAME_BYTES_MAX {
+        faults.add(&at.then("name"), &field_of(agent, "name"), format!("1 to {NAME_BYTES_MAX} bytes"));
     }
-    if *agent.units.get_ref() == 0 {
-        faults.add(&agent.units, &field_of(agent, "units"), "is 1 or more");
+    let units_max = tidegate_router::http::UNITS_MAX;
+    if agent.units == 0 || i64::from(agent.units) > units_max {
+        let problem = format!("is 1 to {units_max}, found {}", agent.units);
+        faults.add(&at.then("units"), &field_of(agent, "units"), problem);
     }
     let known: Vec<&str> = policy.skills.iter().map(String::as_str).collect();
     for (skill, level) in &agent.skills {
-        let field = field_of(agent, &format!("skills.{skill}"));
+        let (field, at) = (field_of(agent, &format!("skills.{skill}")), at.then("skills").then(skill));
         if !known.contains(&skill.as_str()) {
-            faults.add(level, &field, unknown(skill, &known));
+            faults.add(&at, &field, unknown(skill, &known));
         }
-        if !(1..=Level::MAX.0).contains(level.get_ref()) {
-            faults.add(level, &field, format!("a level is 1 to {}, found {}", Level::MAX.0, level.get_ref()));
+        if !(1..=Level::MAX.0).contains(level) {
+            faults.add(&at, &field, format!("a level is 1 to {}, found {level}", Level::MAX.0));
         }
     }
 }
 
 fn account(inbox: &Inbox) -> (AccountId, AccountProfile) {
     let profile = AccountProfile {
-        name: inbox.name.get_ref().clone(),
+        name: inbox.name.clone(),
         delivery: Delivery::View,
-        weight: *inbox.weight.get_ref(),
-        queue: inbox.queue.as_ref().map_or_else(String::new, |queue| queue.get_ref().clone()),
+        weight: inbox.weight,
+        queue: inbox.queue.clone().unwrap_or_default(),
     };
-    (AccountId(*inbox.account.get_ref()), profile)
+    (AccountId(inbox.account), profile)
 }
 
 fn profile(agent: &Agent) -> (SeatId, AgentProfile) {
-    let skill = |(skill, level): (&String, &Spanned<u8>)| Requirement { skill: skill.clone(), level: Level(*level.get_ref()) };
+    let skill = |(skill, level): (&String, &u8)| Requirement { skill: skill.clone(), level: Level(*level) };
     let profile = AgentProfile {
-        name: agent.name.get_ref().clone(),
+        name: agent.name.clone(),
         skills: agent.skills.iter().map(skill).collect(),
-        units: *agent.units.get_ref(),
+        units: agent.units,
         cost_ms: agent.cost_ms,
     };
-    (SeatId(*agent.seat.get_ref()), profile)
+    (SeatId(agent.seat), profile)
 }

@@ -5,6 +5,8 @@
 //! | `life.rs` | a contact from the first word to the wrap-up; a drain; what is told at the start |
 //! | `kill.rs` | `kill -9` in the middle of a conversation loses, repeats and reorders nothing |
 //! | `admin.rs` | tokens, figures, a policy with faults and one without |
+//! | `reload.rs` | a reload is taken whole or refused whole; a service manager is told |
+//! | `monitoring.rs` | dashboards, alerts, the unit and the packages fit the node |
 //! | `disk.rs` | a full disk and a failing fdatasync: nothing more is acknowledged, and it is said |
 //!
 //! `TIDEGATE_NIGHTLY=1` raises the number of kills.
@@ -13,8 +15,10 @@ mod admin;
 mod disk;
 mod kill;
 mod life;
+mod monitoring;
 #[path = "../support/node.rs"]
 mod node;
+mod reload;
 #[path = "../support/run.rs"]
 mod run;
 mod talk;

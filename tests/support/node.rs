@@ -57,6 +57,12 @@ impl Serve {
         self
     }
 
+    /// A variable of its environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Starts it; returns once it serves.
     #[track_caller]
     pub fn start(mut self) -> Node {
@@ -91,6 +97,16 @@ impl Said {
             writer.more.notify_all();
         });
         said
+    }
+
+    /// Everything so far, once it holds `word`.
+    #[track_caller]
+    fn until(&self, word: &str) -> String {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let lacks = |(text, ended): &mut (String, bool)| !text.contains(word) && !*ended;
+        let (text, _) = self.more.wait_timeout_while(text, PATIENCE, lacks).unwrap_or_else(PoisonError::into_inner);
+        assert!(text.0.contains(word), "standard error lacks {word:?}:\n{}", text.0);
+        text.0.clone()
     }
 
     /// Everything, once the process has closed its end.
@@ -146,6 +162,12 @@ impl Node {
     /// A GET with the drawn token.
     pub fn get(&self, path: &str) -> Answer {
         self.admin_request("GET", path, &self.admin(), "", "")
+    }
+
+    /// Waits until its standard error holds `word`; everything that it said so far.
+    #[track_caller]
+    pub fn says(&self, word: &str) -> String {
+        self.said.until(word)
     }
 
     /// `kill -9`, at once; returns when the process is gone.

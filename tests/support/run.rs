@@ -12,13 +12,20 @@ pub struct Ran {
     pub out: String,
     /// Standard error.
     pub err: String,
-    code: Option<i32>,
+    /// The exit code.
+    pub code: Option<i32>,
 }
 
 /// Runs the binary, in English, with nothing of the caller's environment that it reads.
 pub fn tidegate<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ran {
+    tidegate_in(arguments, &[])
+}
+
+/// As [`tidegate`], with variables of the environment.
+pub fn tidegate_in<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>, environment: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     command.args(arguments).env_remove("TIDEGATE_LANG").env_remove("TIDEGATE_LOG").env_remove("RUST_BACKTRACE");
+    command.envs(environment.iter().copied());
     let output = command.output().expect("the binary runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it prints UTF-8");
     Ran { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }

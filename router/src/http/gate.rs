@@ -47,7 +47,8 @@ impl Api {
         let Some((_, token)) = token else {
             return Err(unauthorised("send the header Authorization: Bearer <token>"));
         };
-        let Some(grant) = self.admins().check(token.trim()) else {
+        let admins = self.admins();
+        let Some(grant) = admins.check(token.trim()) else {
             return Err(unauthorised("the token is not known here"));
         };
         if grant.scope < need {

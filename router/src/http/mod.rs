@@ -32,6 +32,7 @@ pub use roster::{PROFILE_BYTES_MAX, SKILLS_MAX, UNITS_MAX};
 
 use crate::auth::Admins;
 use crate::node::NodeHandle;
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -52,7 +53,7 @@ pub struct Api {
 
 struct Inner {
     node: NodeHandle,
-    admins: Admins,
+    admins: ArcSwap<Admins>,
     answers: idempotency::Answers,
     drain: Arc<Notify>,
 }
@@ -64,15 +65,20 @@ impl Api {
         let answers = idempotency::Answers::default();
         let kept = answers.downgrade();
         node.gauges().register("idempotency_keys", KEYS_MAX as u64, move || kept.len());
-        Self { inner: Arc::new(Inner { node, admins, answers, drain }) }
+        Self { inner: Arc::new(Inner { node, admins: ArcSwap::from_pointee(admins), answers, drain }) }
     }
 
     pub(crate) fn node(&self) -> &NodeHandle {
         &self.inner.node
     }
 
-    pub(crate) fn admins(&self) -> &Admins {
-        &self.inner.admins
+    /// Other administrators from now on: requests that were let in already are finished.
+    pub fn replace_admins(&self, admins: Admins) {
+        self.inner.admins.store(Arc::new(admins));
+    }
+
+    pub(crate) fn admins(&self) -> Arc<Admins> {
+        self.inner.admins.load_full()
     }
 
     fn answers(&self) -> &idempotency::Answers {

@@ -95,6 +95,26 @@ pub(super) async fn bootstrap(node: &NodeHandle, config: TenantConfig) -> Result
     write_all(node, tenant, missing).await
 }
 
+impl NodeHandle {
+    /// Brings accounts and agents into a tenant's log, as a reload does; those that it has are overwritten.
+    ///
+    /// # Errors
+    /// [`BootstrapError`] at the first that was not taken; those before it were.
+    pub async fn write_roster(
+        &self,
+        tenant: TenantId,
+        accounts: &[(AccountId, AccountProfile)],
+        agents: &[(SeatId, AgentProfile)],
+    ) -> Result<(), BootstrapError> {
+        let accounts = accounts
+            .iter()
+            .map(|(account, profile)| (format!("account {}", account.0), payload::account(profile), Write::Account(*account)));
+        let agents =
+            agents.iter().map(|(seat, profile)| (format!("agent {}", seat.0), payload::agent(profile), Write::Agent(*seat)));
+        write_all(self, tenant, accounts.chain(agents)).await
+    }
+}
+
 /// The active policy of a tenant whose first entry may be durable and not yet decided: then the question is asked again.
 async fn known_policy(node: &NodeHandle, tenant: TenantId) -> Result<Option<[u8; 32]>, PortError> {
     let mut answer = node.policy_hash(tenant).await;

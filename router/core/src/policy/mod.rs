@@ -5,6 +5,7 @@
 
 mod duration;
 mod nearest;
+mod place;
 pub(crate) mod plan;
 mod text;
 

@@ -277,7 +277,7 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyErrors> {
     if faults.found.is_empty()
         && let Err(PolicyFault { field, problem }) = check(&policy)
     {
-        let offset = offset_of(text, &field);
+        let offset = super::place::offset_of(text, &field);
         faults.add(offset, &field, problem, String::new());
     }
     if faults.found.is_empty() {
@@ -292,13 +292,6 @@ fn unknown_field_remedy(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let Some(wrong) = message.starts_with("unknown field").then(|| quoted.next()).flatten() else { return String::new() };
     nearest(wrong, quoted).map(|name| alloc::format!("did you mean \"{name}\"?")).unwrap_or_default()
-}
-
-/// Where the row that a fault names by its quoted name begins, as well as the text tells.
-fn offset_of(text: &str, field: &str) -> usize {
-    let name = field.split('"').nth(1).unwrap_or(field);
-    let quoted = alloc::format!("\"{name}\"");
-    text.find(&quoted).or_else(|| text.find(name)).unwrap_or(0)
 }
 
 fn build(raw: RawPolicy, faults: &mut Faults<'_>) -> Policy {

@@ -1,0 +1,158 @@
+//! What may be written in a configuration file: its types, defaults and the words that the schema gives to editors.
+//!
+//! The doc comments here are read by people who configure a node: they become descriptions in the schema and in
+//! `config explain`. Unknown keys are refused. Ranges are checked in `check`, where a remedy can be named.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A configuration file of `tidegate serve`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "tidegate.toml")]
+pub struct File {
+    /// Address to listen on, as HOST:PORT; port 0 takes a free one.
+    #[serde(default = "listen")]
+    pub listen: String,
+    /// Directory in which the node keeps its log; relative to this file.
+    pub data_dir: PathBuf,
+    /// Size of the log's files, in MiB: 1 to 1024.
+    #[serde(default = "segment_mib")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub segment_mib: u32,
+    /// How much of the old log stays, in GiB, beyond what a restart needs: transcripts read bodies from it. 0 keeps all.
+    #[serde(default = "retain_gib")]
+    #[schemars(range(min = 0, max = 65536))]
+    pub retain_gib: u64,
+    /// What the node writes to standard error.
+    #[serde(default)]
+    pub log: Log,
+    /// Administration tokens.
+    #[serde(default)]
+    pub admin: Vec<Admin>,
+    /// Tenants: at least one.
+    #[serde(default)]
+    pub tenant: Vec<Tenant>,
+}
+
+fn listen() -> String {
+    "127.0.0.1:8080".into()
+}
+
+const fn segment_mib() -> u32 {
+    64
+}
+
+const fn retain_gib() -> u64 {
+    8
+}
+
+/// What the node writes to standard error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How much: a level (`error`, `warn`, `info`, `debug`, `trace`) or directives such as `warn,tidegate_router=info`.
+    /// Empty means `warn`. The variable TIDEGATE_LOG wins over it.
+    pub level: String,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+/// Form of the log on standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+/// An administration token.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Whose.
+    pub name: String,
+    /// What it permits.
+    pub scope: Scope,
+    /// A file whose first line is the token, 32 bytes or more; relative to this file.
+    pub token_file: PathBuf,
+}
+
+/// What a token permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Reads figures and states.
+    Viewer,
+    /// Changes the roster.
+    Operator,
+    /// Changes policies, drains.
+    Admin,
+}
+
+/// A tenant.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// Its number, from 1.
+    #[schemars(range(min = 1))]
+    pub id: u32,
+    /// Its policy file; relative to this file.
+    pub policy: PathBuf,
+    /// Web inboxes.
+    #[serde(default)]
+    pub inbox: Vec<Inbox>,
+    /// Agents.
+    #[serde(default)]
+    pub agent: Vec<Agent>,
+}
+
+/// A web inbox.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Inbox {
+    /// Its public name, unlike any other inbox's of the node.
+    pub name: String,
+    /// Its account number, from 1.
+    #[schemars(range(min = 1))]
+    pub account: u32,
+    /// Pages that may speak to it, as https://HOST[:PORT].
+    #[serde(default)]
+    pub origins: Vec<String>,
+    /// Units that one contact takes of a seat.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub weight: u16,
+    /// Queue of requests that name none.
+    pub queue: Option<String>,
+}
+
+const fn one() -> u16 {
+    1
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// Seat number, from 1.
+    #[schemars(range(min = 1))]
+    pub seat: u64,
+    /// Name.
+    pub name: String,
+    /// Skills with levels from 1 to 10.
+    #[serde(default)]
+    pub skills: BTreeMap<String, u8>,
+    /// Units of capacity.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub units: u16,
+    /// Cost of a contact, in milliseconds of virtual wait.
+    #[serde(default)]
+    pub cost_ms: i64,
+}
