@@ -5,6 +5,11 @@
 //! acceptance (2 % declines), 1 end, 1 wrap-up; a tick of 5 ms every 100 inputs. Messages hit the resident conversations
 //! uniformly (cold). CPU is the thread's own; every variant works off the same entries on a restored copy of the same state,
 //! and the output digests must be equal before a speed is printed. `TIDEGATE_BENCH_SCALE=n` divides the state by n.
+//!
+//! Inputs are timed one by one three ways: on the machine that grew, on a restored copy, and on a restored copy whose memory
+//! was written ahead (`Tenant::prefault`). The slowest by the thread's own CPU (which counts the kernel's work at a fresh page
+//! and not the turns of others on a busy machine) are printed with their kind, with every table that had no room left and
+//! moved, and with the page faults of the thread in that input.
 
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
@@ -245,6 +250,98 @@ fn work(tenant: &mut Tenant, batch: &[Vec<u8>], prefetch: bool, out: &mut Vec<Ou
     (cpu_ns() - started) as f64 / batch.len() as f64
 }
 
+/// An input that took long.
+#[derive(Clone)]
+struct Slow {
+    cpu_ns: u64,
+    wall_ns: u64,
+    round: usize,
+    index: usize,
+    kind: u8,
+    moved: Vec<&'static str>,
+    faults: u64,
+}
+
+/// Times every input alone, and looks at what the slow ones did.
+struct Each {
+    name: &'static str,
+    wall: Histogram<u64>,
+    cpu: Histogram<u64>,
+    slow: Vec<Slow>,
+    room: Vec<(&'static str, usize)>,
+}
+
+impl Each {
+    fn new(name: &'static str, tenant: &Tenant) -> Self {
+        let histogram = Histogram::new(3).expect("three digits");
+        Self { name, wall: histogram.clone(), cpu: histogram, slow: Vec::new(), room: tenant.room() }
+    }
+
+    fn work(&mut self, round: usize, tenant: &mut Tenant, batch: &[Vec<u8>], out: &mut Vec<Output>) {
+        let mut faults = page_faults();
+        for (i, bytes) in batch.iter().enumerate() {
+            if let Some(far) = batch.get(i + 16) {
+                tenant.prefetch_far(far);
+            }
+            if let Some(near) = batch.get(i + 8) {
+                tenant.prefetch_near(near);
+            }
+            let (cpu, started) = (cpu_ns(), Instant::now());
+            let entry = codec::decode(bytes).expect("own entry");
+            tenant.handle(entry.at, entry.seq, entry.input);
+            while let Some(output) = tenant.poll_output() {
+                out.push(output);
+            }
+            let (wall_ns, cpu_ns) = (started.elapsed().as_nanos() as u64, cpu_ns() - cpu);
+            self.wall.record(wall_ns).ok();
+            self.cpu.record(cpu_ns).ok();
+            if cpu_ns > 50_000 {
+                let room = tenant.room();
+                let moved = room.iter().zip(&self.room).filter(|(now, before)| now.1 != before.1).map(|(now, _)| now.0).collect();
+                let now = page_faults();
+                self.slow.push(Slow { cpu_ns, wall_ns, round, index: i, kind: bytes[1], moved, faults: now - faults });
+                (self.room, faults) = (room, now);
+            }
+        }
+    }
+
+    fn print(mut self, tenant: &Tenant) {
+        println!("  each input alone, {}, ns, timer included (asked: p99 5,000, max 1,000,000):", self.name);
+        for (clock, h) in [("wall", &self.wall), ("CPU of the thread", &self.cpu)] {
+            let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|q| h.value_at_quantile(q));
+            println!("    {clock:<18} p50 {p50}, p99 {p99}, p99.9 {p999}, max {}", h.max());
+        }
+        self.slow.sort_by_key(|slow| std::cmp::Reverse(slow.cpu_ns));
+        println!("    {} above 50 us of CPU; the slowest:", self.slow.len());
+        for Slow { cpu_ns, wall_ns, round, index, kind, moved, faults } in self.slow.iter().take(8) {
+            println!(
+                "    {:>7} us ({} us wall)  batch {round} input {index} kind {kind}, {faults} faults since the one before it, moved {moved:?}",
+                cpu_ns / 1_000,
+                wall_ns / 1_000
+            );
+        }
+        let room = tenant.room();
+        let moved: Vec<_> = room.iter().zip(&self.room).filter(|(now, before)| now.1 != before.1).map(|(now, _)| now.0).collect();
+        println!("    tables that moved in other inputs: {moved:?}");
+    }
+}
+
+fn stat(file: &str, field: usize) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let behind = text.rsplit(')').next().unwrap_or_default();
+    behind.split_ascii_whitespace().nth(field).and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+/// Minor page faults of this thread.
+fn page_faults() -> u64 {
+    stat("/proc/thread-self/stat", 7)
+}
+
+/// Resident memory, in MB.
+fn resident_mb() -> f64 {
+    stat("/proc/self/stat", 21) as f64 * 4096.0 / 1e6
+}
+
 fn load() -> String {
     std::fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
@@ -281,29 +378,46 @@ fn main() {
         let guard = if *guarded { Guard(catch_plan) } else { Guard::none() };
         twins.push(Tenant::restore(&snapshot, guard).expect("own snapshot"));
     }
+    let mut plain = Tenant::restore(&snapshot, Guard(catch_plan)).expect("own snapshot");
+    let mut ahead = Tenant::restore(&snapshot, Guard(catch_plan)).expect("own snapshot");
+    let (before, started) = (resident_mb(), Instant::now());
+    let written_ahead = ahead.prefault(usize::MAX);
+    println!(
+        "  written ahead: {:.0} MB in {:.0} ms; resident memory grew by {:.0} MB",
+        written_ahead as f64 / 1e6,
+        started.elapsed().as_secs_f64() * 1e3,
+        resident_mb() - before
+    );
+    {
+        let (before, started) = (resident_mb(), Instant::now());
+        let mut empty = Tenant::new(TENANT, Limits::LARGE, Guard(catch_plan));
+        let made = resident_mb() - before;
+        let written = empty.prefault(usize::MAX);
+        println!(
+            "  an empty tenant with the largest preset of limits: {made:.0} MB; written ahead {:.0} MB in {:.0} ms, {:.0} MB resident",
+            written as f64 / 1e6,
+            started.elapsed().as_secs_f64() * 1e3,
+            resident_mb() - before
+        );
+    }
+    let mut again = Vec::new();
+    ahead.snapshot(&mut again);
+    assert!(again == snapshot, "memory written ahead is not state");
+    drop(again);
     drop(snapshot);
     let rounds = 100_usize;
     let mut means: Vec<Vec<f64>> = vec![Vec::new(); variants.len()];
-    let mut each = Histogram::<u64>::new(3).expect("three digits");
+    let mut grown = Each::new("as it grew", &floor.tenant);
+    let mut each = [Each::new("restored", &plain), Each::new("restored, memory written ahead", &ahead)];
     let mut out = Vec::with_capacity(BATCH * 8);
-    for _ in 0..rounds {
+    for round in 0..rounds {
         let batch = floor.batch();
-        // The floor's own machine is timed input by input; its copies are timed batch by batch.
-        for (i, bytes) in batch.iter().enumerate() {
-            if let Some(far) = batch.get(i + 16) {
-                floor.tenant.prefetch_far(far);
-            }
-            if let Some(near) = batch.get(i + 8) {
-                floor.tenant.prefetch_near(near);
-            }
-            let started = Instant::now();
-            let entry = codec::decode(bytes).expect("own entry");
-            floor.tenant.handle(entry.at, entry.seq, entry.input);
-            while let Some(output) = floor.tenant.poll_output() {
-                out.push(output);
-            }
-            each.record(started.elapsed().as_nanos() as u64).ok();
+        // The floor's own machine and two copies are timed input by input, the other copies batch by batch.
+        for (each, tenant) in each.iter_mut().zip([&mut plain, &mut ahead]) {
+            each.work(round, tenant, &batch, &mut out);
+            out.clear();
         }
+        grown.work(round, &mut floor.tenant, &batch, &mut out);
         for output in out.drain(..) {
             note(&output, &mut floor.offers, &mut floor.claims, &mut floor.wrap_ups);
         }
@@ -312,7 +426,8 @@ fn main() {
             out.clear();
         }
     }
-    for (twin, (name, ..)) in twins.iter().zip(&variants) {
+    let copies = [(&plain, "restored"), (&ahead, "written ahead")];
+    for (twin, name) in twins.iter().zip(variants.iter().map(|(name, ..)| *name)).chain(copies) {
         assert_eq!(twin.digests(), floor.tenant.digests(), "restore-then-continue equals continue: {name}");
         assert_eq!(twin.full_digest(), floor.tenant.full_digest(), "restore-then-continue equals continue: {name}");
     }
@@ -320,12 +435,9 @@ fn main() {
     for ((name, ..), means) in variants.iter().zip(means) {
         println!("    {name:<20} {:>6.0} ns", median(means));
     }
-    println!(
-        "  each input alone, wall, timer included: p50 {} ns, p99 {} ns, p99.9 {} ns, max {} ns (asked: p99 5,000, max 1,000,000)",
-        each.value_at_quantile(0.5),
-        each.value_at_quantile(0.99),
-        each.value_at_quantile(0.999),
-        each.max()
-    );
+    grown.print(&floor.tenant);
+    for (each, tenant) in each.into_iter().zip([&plain, &ahead]) {
+        each.print(tenant);
+    }
     println!("  ledger at the end: {:?}; load {}", floor.tenant.ledger(), load());
 }

@@ -422,6 +422,7 @@ fn open_loop(directory: &std::path::Path, rate: u64, seconds: u64, flush: &Histo
     let mut refused = 0_u64;
     let began = Instant::now();
     let total = rate * (seconds + 1);
+    let mut rolled = None;
     while sent < total && !stop.load(Ordering::Relaxed) {
         let due = (began.elapsed().as_nanos() as u64).saturating_mul(rate) / 1_000_000_000;
         if due <= sent {
@@ -433,6 +434,19 @@ fn open_loop(directory: &std::path::Path, rate: u64, seconds: u64, flush: &Histo
                 node.cell.reset_stages();
                 late.reset();
             }
+            if i == total / 2 {
+                node.cell.request_snapshot();
+                rolled = Some(thread::spawn({
+                    let (cell, ordered) = (node.cell.clone(), Instant::now());
+                    let wanted = cell.status().applied;
+                    move || {
+                        while cell.status().snapshot < wanted && cell.status().snapshot_failures == 0 {
+                            thread::park_timeout(Duration::from_millis(2));
+                        }
+                        ordered.elapsed()
+                    }
+                }));
+            }
             let scheduled = began + Duration::from_nanos(i * 1_000_000_000 / rate);
             late.saturating_record(scheduled.elapsed().as_nanos() as u64 + 1);
             input(9, i, |input| {
@@ -441,8 +455,6 @@ fn open_loop(directory: &std::path::Path, rate: u64, seconds: u64, flush: &Histo
         }
         sent = due.min(total);
     }
-    quiesce(&node.cell);
-    node.cell.request_snapshot();
     quiesce(&node.cell);
     let stages_read = node.cell.stages();
     let of = |stage| stages_read.of(stage).map_or(0.0, |h| us(h.value_at_quantile(0.99)));
@@ -459,6 +471,16 @@ fn open_loop(directory: &std::path::Path, rate: u64, seconds: u64, flush: &Histo
         of(Stage::SubmitToCommitted) - us(flush.value_at_quantile(0.99)),
         of(Stage::CommittedToEffect)
     );
+    if let Some(took) = rolled.and_then(|watcher| watcher.join().ok()) {
+        let status = node.cell.status();
+        println!(
+            "    in the middle of it a snapshot from the log, {:.2} s beside the load: {} failures, {} differences, pauses of apply {}",
+            took.as_secs_f64(),
+            status.snapshot_failures,
+            status.snapshot_differences,
+            stages_read.of(Stage::SnapshotPause).map_or(0, |h| h.len())
+        );
+    }
     report_cpu(&before, total);
     stages(&node.cell);
     node.cell.drain().expect("drains");

@@ -85,6 +85,11 @@ fn cell(node: &NodeHandle) {
     counter!("tidegate_entries_emitted_total").absolute(status.emitted.0);
     counter!("tidegate_sink_panics_total").absolute(status.sink_panics);
     counter!("tidegate_snapshot_failures_total").absolute(status.snapshot_failures);
+    describe_counter!(
+        "tidegate_snapshot_differences_total",
+        "Snapshots not written: the log's replay and the live machines differ"
+    );
+    counter!("tidegate_snapshot_differences_total").absolute(status.snapshot_differences);
     describe_counter!("tidegate_inputs_refused_total", "Inputs answered Busy, by cause");
     counter!("tidegate_inputs_refused_total", "cause" => "tenant_share").absolute(status.refused.tenant_share);
     counter!("tidegate_inputs_refused_total", "cause" => "front_full").absolute(status.refused.front_full);

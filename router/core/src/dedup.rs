@@ -10,6 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use tidegate_matcher::primitive::prefetch_slice;
+use tidegate_matcher::room::touch;
 
 const WAYS: usize = 8;
 
@@ -54,6 +55,13 @@ impl Dedup {
         self.ids[bucket][way] = id;
         self.kept[bucket][way] = kept;
         self.oldest[bucket] = ((way + 1) % WAYS) as u8;
+    }
+
+    /// Writes the tables' memory once, as it is; at most `budget` bytes.
+    pub(crate) fn prefault(&mut self, budget: &mut usize) {
+        touch(&mut self.ids, budget);
+        touch(&mut self.kept, budget);
+        touch(&mut self.oldest, budget);
     }
 
     pub(crate) fn prefetch(&self, key: u128) {

@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+use tidegate_matcher::room::touch_spare;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Dirty {
@@ -14,6 +15,20 @@ pub(crate) struct Dirty {
 impl Dirty {
     pub(crate) fn new(limit: u32) -> Self {
         Self { words: Vec::with_capacity(limit as usize / 64 + 1) }
+    }
+
+    /// After a restore: reserve again what serialisation does not keep.
+    pub(crate) fn reserve(&mut self, limit: u32) {
+        self.words.reserve_exact((limit as usize / 64 + 1).saturating_sub(self.words.len()));
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.words.capacity()
+    }
+
+    /// Writes the reserved memory once; at most `budget` bytes.
+    pub(crate) fn prefault(&mut self, budget: &mut usize) {
+        touch_spare(&mut self.words, budget, || 0);
     }
 
     pub(crate) fn mark(&mut self, slot: u32) {

@@ -7,6 +7,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use tidegate_matcher::primitive::prefetch_slice;
+use tidegate_matcher::room::touch;
 use tidegate_model::name::mix;
 
 #[derive(Clone, Debug)]
@@ -102,6 +103,11 @@ impl Index {
             }
         }
         self.words[hole] = 0;
+    }
+
+    /// Writes the table's memory once, as it is; at most `budget` bytes.
+    pub(crate) fn prefault(&mut self, budget: &mut usize) {
+        touch(&mut self.words, budget);
     }
 
     pub(crate) fn prefetch(&self, key: u128) {

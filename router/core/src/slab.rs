@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use tidegate_matcher::primitive::prefetch_whole;
+use tidegate_matcher::room::touch_spare;
 
 /// Slots of `T`, at most `limit` in use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,12 +18,24 @@ pub(crate) struct Slab<T> {
 
 impl<T> Slab<T> {
     pub(crate) fn new(limit: u32) -> Self {
-        Self { slots: Vec::with_capacity(limit as usize), free: Vec::new(), limit }
+        Self { slots: Vec::with_capacity(limit as usize), free: Vec::with_capacity(limit as usize), limit }
     }
 
     /// After a restore: reserve again what serialisation does not keep.
     pub(crate) fn reserve(&mut self) {
         self.slots.reserve_exact((self.limit as usize).saturating_sub(self.slots.len()));
+        self.free.reserve_exact((self.limit as usize).saturating_sub(self.free.len()));
+    }
+
+    /// Entries that fit without growth: slots, and the free list.
+    pub(crate) fn capacity(&self) -> [usize; 2] {
+        [self.slots.capacity(), self.free.capacity()]
+    }
+
+    /// Writes the reserved memory once; at most `budget` bytes.
+    pub(crate) fn prefault(&mut self, budget: &mut usize) {
+        touch_spare(&mut self.slots, budget, || None);
+        touch_spare(&mut self.free, budget, || 0);
     }
 
     pub(crate) fn set_limit(&mut self, limit: u32) {

@@ -7,6 +7,7 @@
 
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+use tidegate_matcher::room::touch_spare;
 use tidegate_model::Timestamp;
 
 /// What a deadline belongs to; the number is a slot.
@@ -67,6 +68,16 @@ impl Timers {
 
     pub(crate) fn reserve(&mut self, room: usize) {
         self.heap.reserve_exact(room.saturating_sub(self.heap.len()));
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.heap.capacity()
+    }
+
+    /// Writes the reserved memory once; at most `budget` bytes.
+    pub(crate) fn prefault(&mut self, budget: &mut usize) {
+        let entry = Entry { deadline: Timestamp::NEVER, sequence: 0, target: Timed::Conversation(0) };
+        touch_spare(&mut self.heap, budget, || entry);
     }
 
     pub(crate) fn len(&self) -> usize {

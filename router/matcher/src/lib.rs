@@ -17,6 +17,7 @@ extern crate std;
 
 // The market.
 pub mod market;
+pub mod room;
 
 // The edges.
 #[cfg(feature = "std")]

@@ -2,15 +2,15 @@
 //!
 //! It alone touches the machines. It prefetches over the batch (sixteen entries ahead the indices, eight ahead the records),
 //! handles entry by entry, and gives the outputs to the egress: on its own thread while the node is idle (a hand-over costs
-//! more than the work), through a ring to the egress thread once batches follow each other. Snapshots are serialised here,
-//! between two batches, into memory (about 40 ms at a million conversations); the keeper writes them. It refuses to know
-//! disks, sockets and clocks: times here are measured, never decided by.
+//! more than the work), through a ring to the egress thread once batches follow each other. Of a snapshot it says only up to
+//! which entry it is wanted; the keeper makes it from the log. It serialises the machines itself once, at the end of a drain.
+//! It refuses to know disks, sockets and clocks: times here are measured, never decided by.
 
 use super::batch::{Carried, Committed};
 use super::config::CellConfig;
-use super::egress::{Decided, Egress, Run, SnapshotOrder};
+use super::egress::{Decided, Egress, Run, Wanted};
 use super::front::Door;
-use super::machines::Machines;
+use super::machines::{Machines, Replayed};
 use super::park::Parker;
 use super::shared::{Query, Shared};
 use super::snapshots::{self, Unanswered};
@@ -44,6 +44,7 @@ pub(crate) struct Apply {
     unanswered: BTreeMap<u64, (TenantId, Carried)>,
     snapshots: Due,
     last: Last,
+    until: Seq,
 }
 
 /// The newest entry that was applied.
@@ -60,8 +61,6 @@ struct Due {
     bytes: u64,
     since_entries: u64,
     since_bytes: u64,
-    /// Bytes of the last one.
-    size: usize,
     /// No snapshots at all: an embedder without a disk.
     on: bool,
 }
@@ -102,26 +101,22 @@ pub(crate) struct Begin {
     pub unanswered: Vec<Unanswered>,
     pub last: Last,
     pub on_disk: bool,
+    /// The last of this start's first entries.
+    pub until: Seq,
 }
 
 impl Apply {
     pub fn new(shared: Arc<Shared>, ends: Ends, state: Begin, config: &CellConfig) -> Self {
         let Ends { batches, queries, egress } = ends;
-        let Begin { machines, unanswered, last, on_disk } = state;
+        let Begin { machines, unanswered, last, on_disk, until } = state;
         let doors = machines.iter().map(|(id, _)| (id, shared.front.open_door(id))).collect();
         let unanswered = unanswered
             .into_iter()
             .map(|u| (u.seq.0, (u.tenant, Carried { bytes: Vec::new(), reply: None, submitted: None, position: u.position })))
             .collect();
-        let snapshots = Due {
-            entries: config.snapshot_entries,
-            bytes: config.snapshot_bytes,
-            since_entries: 0,
-            since_bytes: 0,
-            size: 0,
-            on: on_disk,
-        };
-        Self { shared, machines, batches, queries, egress, doors, unanswered, snapshots, last }
+        let snapshots =
+            Due { entries: config.snapshot_entries, bytes: config.snapshot_bytes, since_entries: 0, since_bytes: 0, on: on_disk };
+        Self { shared, machines, batches, queries, egress, doors, unanswered, snapshots, last, until }
     }
 
     /// The thread; ends when the proposer has closed the ring and everything in it is decided.
@@ -139,7 +134,7 @@ impl Apply {
                 }
             }
             if self.snapshots.on && self.shared.snapshot_wanted.load(Ordering::Acquire) {
-                self.snapshot(false);
+                self.want_snapshot();
             }
             match self.batches.try_pop() {
                 Pop::Value(batch) => self.batch(batch),
@@ -161,8 +156,9 @@ impl Apply {
             }
         }
         self.queries.close();
-        if self.snapshots.on && self.snapshots.since_entries > 0 {
-            self.snapshot(true);
+        // One that the keeper has under way gives way to this: nobody waits any more.
+        if self.snapshots.on && self.last.seq.0 > self.shared.snapshot.load(Ordering::Acquire) {
+            self.final_snapshot();
         }
         self.egress.ring.close();
     }
@@ -190,8 +186,9 @@ impl Apply {
                     panic!("a committed entry cannot be applied: {error}");
                 }
             };
-            self.answers(&mut decided, from, replayed.seq, replayed.tenant, &mut entries[i]);
+            self.answers(&mut decided, from, &replayed, &mut entries[i]);
             decided.run(replayed.tenant, from);
+            decided.ends.push(decided.outputs.len());
             self.snapshots.since_bytes += entries[i].bytes.len() as u64;
             let after = Instant::now();
             spans.push(between(before, after));
@@ -200,6 +197,10 @@ impl Apply {
         self.snapshots.since_entries += entries.len() as u64;
         if let Some(carried) = entries.last() {
             self.last = Last { seq: Seq(first.0 + entries.len() as u64 - 1), at, position: carried.position };
+        }
+        if self.last.seq >= self.until {
+            // The node serves: memory of a tenant that is created now comes as it is used.
+            self.machines.prefault(0);
         }
         decided.decided_at = before;
         decided.entries = entries;
@@ -210,13 +211,14 @@ impl Apply {
         let inline = decided.entries.len() <= INLINE && self.batches.is_empty();
         self.egress.give(decided, inline);
         if self.snapshots.on && self.snapshots.due() && !self.shared.snapshot_under_way.load(Ordering::Acquire) {
-            self.snapshot(false);
+            self.want_snapshot();
         }
     }
 
     /// Pairs the replies among the outputs from `from` on with those who wait.
-    fn answers(&mut self, decided: &mut Decided, from: usize, seq: Seq, tenant: TenantId, entry: &mut Carried) {
-        let mut answered = false;
+    fn answers(&mut self, decided: &mut Decided, from: usize, replayed: &Replayed, entry: &mut Carried) {
+        let Replayed { seq, tenant, .. } = *replayed;
+        let mut answered = !replayed.owed;
         for output in &decided.outputs[from..] {
             let Output::Reply { seq: of, outcome } = output else { continue };
             if *of == seq {
@@ -259,28 +261,35 @@ impl Apply {
         }
     }
 
-    /// Serialises all machines; the egress adds the transcript index, the keeper writes.
-    fn snapshot(&mut self, last: bool) {
-        if !last && self.shared.snapshot_under_way.swap(true, Ordering::AcqRel) {
+    /// Says that a snapshot up to here is wanted. O(1): the keeper makes it.
+    fn want_snapshot(&mut self) {
+        if self.shared.snapshot_under_way.swap(true, Ordering::AcqRel) {
             return;
         }
         self.shared.snapshot_wanted.store(false, Ordering::Release);
         self.snapshots.since_entries = 0;
         self.snapshots.since_bytes = 0;
+        self.give_snapshot(Wanted::RollTo(self.last));
+    }
+
+    /// Serialises all machines; the egress adds the transcript index, the keeper writes.
+    fn final_snapshot(&mut self) {
         let waiting = self.unanswered.iter().map(|(seq, (tenant, carried))| Unanswered {
             seq: Seq(*seq),
             tenant: *tenant,
             position: carried.position,
         });
         let began = Instant::now();
-        // Room as the last one took, so that no growth copies while nothing is decided.
-        let mut bytes = Vec::with_capacity(self.snapshots.size + self.snapshots.size / 8);
+        let mut bytes = Vec::new();
         snapshots::state(&mut bytes, &self.machines, self.last, self.shared.term, waiting);
-        self.snapshots.size = bytes.len();
         self.shared.stages.record_all(Stage::SnapshotPause, began.elapsed(), 1);
+        self.give_snapshot(Wanted::Keep(self.last, bytes));
+    }
+
+    fn give_snapshot(&mut self, wanted: Wanted) {
         let mut decided = Decided::new(Seq(self.last.seq.0 + 1), Instant::now(), 0);
-        decided.snapshot = Some(SnapshotOrder { seq: self.last.seq, position: self.last.position, bytes });
-        self.egress.give(decided, self.batches.is_empty());
+        decided.snapshot = Some(wanted);
+        self.egress.give(decided, false);
     }
 }
 

@@ -70,6 +70,10 @@ pub struct CellConfig {
     pub tail_bytes: usize,
     /// Closures waiting for the apply thread at most.
     pub queries: usize,
+    /// Bytes of memory of the machines that are written ahead at the start, so that no input is the first to touch a page;
+    /// 0 writes none. A tenant with [`Limits::LARGE`] has about 1.1 GB of tables, whatever it holds. Tenants that are created
+    /// while the node serves are left as they are: writing ahead would make the others wait.
+    pub prefault_bytes: u64,
     /// Bytes of a segment of the log.
     pub segment_bytes: u32,
     /// Keep every decision's digest, for parity: the demo and tests do. Eight bytes a decision, unbounded, hence off.
@@ -101,6 +105,7 @@ impl Default for CellConfig {
             retain: Retain::Bytes(8 << 30),
             tail_bytes: 16 << 20,
             queries: 1_024,
+            prefault_bytes: 0,
             segment_bytes: 64 << 20,
             keep_decisions: false,
             guard: super::Machines::guard(),
@@ -160,6 +165,7 @@ impl CellConfig {
         range("snapshot_entries", self.snapshot_entries, 64, 1 << 32, "64 entries or more")?;
         range("snapshot_bytes", self.snapshot_bytes, 64 << 10, 1 << 40, "65536 bytes or more")?;
         range("tail_bytes", self.tail_bytes as u64, 0, 1 << 34, "0 to 17179869184 bytes")?;
+        range("prefault_bytes", self.prefault_bytes, 0, 1 << 40, "0 to 1099511627776 bytes")?;
         range("queries", self.queries as u64, 1, 1 << 20, "1 to 1048576")?;
         Ok(())
     }

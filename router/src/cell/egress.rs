@@ -6,11 +6,14 @@
 //! caught and counted; rows of effects stay open and are emitted again. It refuses to know what outputs mean.
 
 use super::CellSink;
+use super::apply::Last;
 use super::batch::Carried;
 use super::front::Reply;
+use super::keeper::{Digests, Order};
 use super::shared::Shared;
 use super::stages::{Stage, between};
 use crate::transcript::Added;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,11 +28,12 @@ pub(crate) struct Run {
     pub outputs: usize,
 }
 
-/// A snapshot's machines, on their way to the index and the disk.
-pub(crate) struct SnapshotOrder {
-    pub seq: Seq,
-    pub position: u64,
-    pub bytes: Vec<u8>,
+/// What the deciding thread wants of the keeper.
+pub(crate) enum Wanted {
+    /// A snapshot up to this entry, made from the log.
+    RollTo(Last),
+    /// The drain's: the machines as they stand at their last entry, serialised.
+    Keep(Last, Vec<u8>),
 }
 
 /// A decided batch.
@@ -41,9 +45,11 @@ pub(crate) struct Decided {
     pub runs: Vec<Run>,
     pub replies: Vec<(Reply, Outcome)>,
     pub entries: Vec<Carried>,
+    /// Outputs up to the end of each entry.
+    pub ends: Vec<usize>,
     /// Entries of earlier batches that were answered in this one.
     pub late: Vec<(Seq, Carried)>,
-    pub snapshot: Option<SnapshotOrder>,
+    pub snapshot: Option<Wanted>,
 }
 
 impl Decided {
@@ -56,6 +62,7 @@ impl Decided {
             runs: Vec::new(),
             replies: Vec::with_capacity(entries),
             entries: Vec::new(),
+            ends: Vec::with_capacity(entries),
             late: Vec::new(),
             snapshot: None,
         }
@@ -72,12 +79,14 @@ impl Decided {
 pub(crate) struct Egress {
     shared: Arc<Shared>,
     sink: Box<dyn CellSink>,
-    keeper: spsc::Producer<SnapshotOrder>,
+    keeper: spsc::Producer<Order>,
+    /// The newest digests of each tenant: what a snapshot made from the log must agree with.
+    digests: BTreeMap<TenantId, Digests>,
 }
 
 impl Egress {
-    pub fn new(shared: Arc<Shared>, sink: Box<dyn CellSink>, keeper: spsc::Producer<SnapshotOrder>) -> Self {
-        Self { shared, sink, keeper }
+    pub fn new(shared: Arc<Shared>, sink: Box<dyn CellSink>, keeper: spsc::Producer<Order>) -> Self {
+        Self { shared, sink, keeper, digests: BTreeMap::new() }
     }
 
     /// Hands outputs of one tenant to the sink, unless the term is fenced.
@@ -113,25 +122,43 @@ impl Egress {
         let messages = decided.entries.into_iter().filter(|carried| is_message(&carried.bytes));
         self.shared.transcripts.tail().add(messages.map(|carried| (carried.position, carried.bytes)));
         self.shared.emitted.fetch_max(last, Ordering::Release);
-        if let Some(mut order) = decided.snapshot {
-            self.shared.transcripts.snapshot(&mut order.bytes);
+        if let Some(wanted) = decided.snapshot {
+            let order = match wanted {
+                Wanted::RollTo(last) => Order::RollTo { last, digests: self.digests.clone() },
+                Wanted::Keep(last, mut bytes) => {
+                    self.shared.transcripts.snapshot(&mut bytes);
+                    Order::Keep { last, bytes }
+                }
+            };
             // The keeper takes one at a time and apply orders one at a time, so there is room, and a last one may wait.
             let _broken = self.keeper.push_wait(order);
         }
     }
 
-    fn index(&self, decided: &Decided) {
+    /// Items go to the index (`recover::index` does the same), digests are kept.
+    fn index(&mut self, decided: &Decided) {
         let mut from = 0;
+        let mut entry = 0;
         for run in &decided.runs {
-            for output in &decided.outputs[from..from + run.outputs] {
-                let Output::Transcript { conversation, n, seq, at, item, .. } = output else { continue };
-                let entry = decided.position(*seq).unwrap_or_else(|| decided.entries.first().map_or(0, |c| c.position));
-                let body = match item {
-                    Item::FromCustomer | Item::FromSeat { .. } => decided.position(*seq),
-                    _ => None,
-                };
-                let added = Added { conversation: *conversation, n: *n, at: *at, item: *item, entry, body };
-                self.shared.transcripts.add(run.tenant, &added);
+            for (i, output) in (from..).zip(&decided.outputs[from..from + run.outputs]) {
+                while decided.ends.get(entry).is_some_and(|end| *end <= i) {
+                    entry += 1;
+                }
+                match output {
+                    Output::Transcript { conversation, n, seq, at, item, .. } => {
+                        let here = decided.entries.get(entry).map_or(0, |carried| carried.position);
+                        let body = match item {
+                            Item::FromCustomer | Item::FromSeat { .. } => decided.position(*seq),
+                            _ => None,
+                        };
+                        let added = Added { conversation: *conversation, n: *n, at: *at, item: *item, entry: here, body };
+                        self.shared.transcripts.add(run.tenant, &added);
+                    }
+                    Output::Digest { seq, state, outputs } => {
+                        self.digests.insert(run.tenant, Digests { seq: *seq, state: *state, outputs: *outputs });
+                    }
+                    _ => {}
+                }
             }
             from += run.outputs;
         }

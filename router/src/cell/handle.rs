@@ -268,8 +268,7 @@ impl CellHandle {
     /// Orders a snapshot; [`CellStatus::snapshot`] tells when it is durable.
     pub fn request_snapshot(&self) {
         self.shared().snapshot_wanted.store(true, Ordering::Release);
-        // Wakes the deciding thread; a full queue means that it is awake.
-        let _awake = self.push(Query(Box::new(|_| ())));
+        self.shared().wake_apply();
     }
 
     /// How the cell stands.
@@ -292,6 +291,7 @@ impl CellHandle {
             snapshot: Seq(shared.snapshot.load(Ordering::Acquire)),
             snapshot_failures: shared.snapshot_failures.load(Ordering::Relaxed),
             snapshot_failure: shared.snapshot_failure.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            snapshot_differences: shared.snapshot_differences.load(Ordering::Relaxed),
             tenants: shared.front.tenants(),
         }
     }

@@ -45,6 +45,8 @@ pub struct Replayed {
     pub at: Timestamp,
     /// Whose.
     pub tenant: TenantId,
+    /// Whether an answer comes of it, now or later: of everything but a tick.
+    pub owed: bool,
 }
 
 /// The machines, by tenant.
@@ -52,6 +54,8 @@ pub struct Replayed {
 pub struct Machines {
     tenants: BTreeMap<TenantId, Tenant>,
     guard: Guard,
+    /// Bytes of new tenants' memory that are still to be written ahead.
+    ahead: usize,
 }
 
 impl Default for Machines {
@@ -70,13 +74,22 @@ impl Machines {
     /// No tenant yet; decisions are guarded by `guard` (tests plant panics with one of their own).
     #[must_use]
     pub fn guarded(guard: Guard) -> Self {
-        Self { tenants: BTreeMap::new(), guard }
+        Self { tenants: BTreeMap::new(), guard, ahead: 0 }
     }
 
     /// How decisions of this cell are guarded: a panic becomes `Poisoned`, silently.
     #[must_use]
     pub fn guard() -> Guard {
         Guard(tidegate_matcher::catch_plan)
+    }
+
+    /// Writes the memory of all machines once, in order of tenant, and then that of each machine that a later entry creates,
+    /// until `budget` bytes are written in all or a call with 0. State-neutral ([`Tenant::prefault`]).
+    pub fn prefault(&mut self, mut budget: usize) {
+        for tenant in self.tenants.values_mut() {
+            budget -= tenant.prefault(budget);
+        }
+        self.ahead = budget;
     }
 
     /// Puts in a restored machine.
@@ -111,14 +124,19 @@ impl Machines {
         let tenant = match self.tenants.entry(entry.tenant) {
             std::collections::btree_map::Entry::Occupied(found) => found.into_mut(),
             std::collections::btree_map::Entry::Vacant(vacant) => match entry.input {
-                Input::Admin(Admin::Limits(limits)) => vacant.insert(Tenant::new(entry.tenant, limits, self.guard)),
+                Input::Admin(Admin::Limits(limits)) => {
+                    let mut tenant = Tenant::new(entry.tenant, limits, self.guard);
+                    self.ahead -= tenant.prefault(self.ahead);
+                    vacant.insert(tenant)
+                }
                 _ => return Err(ReplayError::UnknownTenant { seq: entry.seq, tenant: entry.tenant }),
             },
         };
+        let owed = !matches!(entry.input, Input::Tick);
         tenant.handle(entry.at, entry.seq, entry.input);
         while let Some(output) = tenant.poll_output() {
             outputs.push(output);
         }
-        Ok(Replayed { seq: entry.seq, at: entry.at, tenant: entry.tenant })
+        Ok(Replayed { seq: entry.seq, at: entry.at, tenant: entry.tenant, owed })
     }
 }

@@ -44,6 +44,7 @@ mod egress;
 mod fair;
 mod front;
 mod handle;
+mod keeper;
 mod log;
 mod machines;
 mod memory;
@@ -140,6 +141,9 @@ pub struct CellStatus {
     pub snapshot_failures: u64,
     /// The last cause.
     pub snapshot_failure: Option<String>,
+    /// Of those, snapshots that were not written because the replay of the log did not agree with the live machines: a fault
+    /// of ours or of the memory; report it, and keep the log.
+    pub snapshot_differences: u64,
     /// Tenants, in order.
     pub tenants: Vec<TenantId>,
 }

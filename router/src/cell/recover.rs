@@ -1,20 +1,22 @@
-//! A restart: the newest snapshot that holds, and every entry behind it, through the same `handle`.
+//! The one replay: the newest snapshot that holds, and the entries behind it, through the same `handle`.
 //!
+//! A restart replays to the log's end, the keeper (`keeper`) to an entry that the deciding thread has named, into machines and
+//! an index of its own: there is no second way to a state, so a snapshot made here has proved what a restart will do.
 //! A snapshot that does not hold is named and the one before it taken; without any, the log is replayed from its first entry.
 //! Entries must follow each other without a gap, each for a tenant that exists: anything else is an error with its place, and
-//! never a quiet start from less. Outputs of the replay go to the transcript index only; open effects are emitted again by
-//! the start. It refuses to know threads and clocks.
+//! never a quiet start from less. Only what is durable when the replay begins is read, so a writer may append meanwhile.
+//! Outputs of the replay go to the transcript index and to whoever looks on; open effects are emitted again by the start. It
+//! refuses to know threads and clocks.
 
 use super::apply::Last;
-use super::machines::{Machines, ReplayError};
-use super::single::{GROUP, SingleNode};
+use super::machines::{Machines, ReplayError, Replayed};
+use super::single::GROUP;
 use super::snapshots::{NAME, StateError, Unanswered, read_state};
 use crate::transcript::{Added, IndexError, Transcripts};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::Guard;
-use tidegate_journal::{Disk, Hole, Position, Recovery, ScanError, ScanStep, SnapshotError, SnapshotStore};
+use tidegate_journal::{Disk, Hole, Journal, Position, Recovery, ScanError, ScanStep, SnapshotError, SnapshotId, SnapshotStore};
 use tidegate_model::output::{Item, Output};
 use tidegate_model::{Millis, Seq, TenantId, Term, Timestamp};
 
@@ -82,6 +84,21 @@ pub enum RecoverError {
     },
 }
 
+/// Where a replay reads from.
+pub(crate) struct Source<'a, D: Disk> {
+    pub journal: &'a Journal<D>,
+    pub snapshots: &'a SnapshotStore<D>,
+    pub guard: Guard,
+}
+
+/// A snapshot that was passed over.
+pub(crate) struct PassedOver {
+    pub id: SnapshotId,
+    /// Its checksums do not hold: it will never be of use to anybody.
+    pub damaged: bool,
+    pub why: String,
+}
+
 /// A recovered cell.
 pub(crate) struct Found {
     pub machines: Machines,
@@ -89,24 +106,49 @@ pub(crate) struct Found {
     pub last: Option<Last>,
     pub term: Term,
     pub snapshot: Option<Seq>,
-    pub damaged_snapshots: Vec<String>,
+    pub passed_over: Vec<PassedOver>,
     pub replayed: u64,
 }
 
-/// Recovers from a disk; fills `transcripts`.
+impl Found {
+    /// Nothing yet.
+    pub fn nothing(guard: Guard) -> Self {
+        Self {
+            machines: Machines::guarded(guard),
+            unanswered: Vec::new(),
+            last: None,
+            term: Term(0),
+            snapshot: None,
+            passed_over: Vec::new(),
+            replayed: 0,
+        }
+    }
+
+    /// The newest entry that the state holds.
+    pub fn reached(&self) -> Seq {
+        self.last.map_or(Seq(0), |last| last.seq)
+    }
+}
+
+/// Recovers the state from a disk, up to the entry `upto` (the durable end without one), and fills `transcripts`.
+///
+/// `go_on` sees every entry that was replayed with its outputs; when it says no, the state is given back as it then stands.
 pub(crate) fn recover<D: Disk>(
-    log: &SingleNode<D>,
-    snapshots: &SnapshotStore<D>,
-    transcripts: &Arc<Transcripts>,
-    guard: Guard,
+    source: &Source<'_, D>,
+    transcripts: &Transcripts,
+    upto: Option<Seq>,
+    go_on: &mut dyn FnMut(&Replayed, &[Output]) -> bool,
 ) -> Result<Found, RecoverError> {
-    let mut found = from_snapshot(snapshots, transcripts, guard)?;
+    let upto = upto.unwrap_or(Seq(u64::MAX));
+    let mut found = from_snapshot(source, transcripts, upto)?;
     let mut owed: BTreeMap<u64, (TenantId, u64)> = found.unanswered.iter().map(|u| (u.seq.0, (u.tenant, u.position))).collect();
     let from = found.last.map_or(Position::START, |last| Position::from_bits(last.position));
-    let mut scan = log.journal().scan(from);
+    let mut scan = source.journal.scan(from);
     let mut outputs = Vec::new();
-    while let Some(step) = scan.step()? {
-        let after = found.last.map_or(Seq(0), |last| last.seq);
+    while found.reached() < upto
+        && let Some(step) = scan.step()?
+    {
+        let after = found.reached();
         let entry = match step {
             ScanStep::Hole(hole) => return Err(RecoverError::Damaged { after, hole }),
             ScanStep::Entry(entry) if entry.group != GROUP => continue,
@@ -125,7 +167,9 @@ pub(crate) fn recover<D: Disk>(
         if let Some(term) = term_of(entry.payload) {
             found.term = found.term.max(term);
         }
-        owed.insert(replayed.seq.0, (replayed.tenant, position.to_bits()));
+        if replayed.owed {
+            owed.insert(replayed.seq.0, (replayed.tenant, position.to_bits()));
+        }
         index(transcripts, replayed.tenant, &outputs, &owed, position.to_bits());
         for output in &outputs {
             if let Output::Reply { seq, .. } = output {
@@ -134,36 +178,41 @@ pub(crate) fn recover<D: Disk>(
         }
         found.last = Some(Last { seq: replayed.seq, at: replayed.at, position: position.to_bits() });
         found.replayed += 1;
+        if !go_on(&replayed, &outputs) {
+            break;
+        }
     }
     found.unanswered = owed.into_iter().map(|(seq, (tenant, position))| Unanswered { seq: Seq(seq), tenant, position }).collect();
+    // The keeper forgot these when it let their segments go.
+    transcripts.forget_before(source.journal.first().to_bits());
     Ok(found)
 }
 
-fn from_snapshot<D: Disk>(
-    snapshots: &SnapshotStore<D>,
-    transcripts: &Arc<Transcripts>,
-    guard: Guard,
-) -> Result<Found, RecoverError> {
-    let mut damaged_snapshots = Vec::new();
-    for id in snapshots.list()?.into_iter().filter(|id| id.name == NAME) {
-        let bytes = match snapshots.load(&id) {
+/// The newest snapshot that holds and reaches no further than `upto`.
+fn from_snapshot<D: Disk>(source: &Source<'_, D>, transcripts: &Transcripts, upto: Seq) -> Result<Found, RecoverError> {
+    let mut passed_over = Vec::new();
+    let ours = |id: &SnapshotId| id.name == NAME && id.sequence <= upto.0;
+    for id in source.snapshots.list()?.into_iter().filter(ours) {
+        let bytes = match source.snapshots.load(&id) {
             Ok((_, bytes)) => bytes,
             Err(SnapshotError::Damaged(damaged)) => {
-                damaged_snapshots.push(damaged.to_string());
+                passed_over.push(PassedOver { id, damaged: true, why: damaged.to_string() });
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
-        let state = match read_state(&bytes, guard) {
+        let state = match read_state(&bytes, source.guard) {
             Ok(state) => state,
             Err(error @ StateError { .. }) => {
-                damaged_snapshots.push(format!("{}: {error}", id.file()));
+                let why = format!("{}: {error}", id.file());
+                passed_over.push(PassedOver { id, damaged: false, why });
                 continue;
             }
         };
         if let Err(error @ IndexError { .. }) = transcripts.restore(state.index) {
             transcripts.clear();
-            damaged_snapshots.push(format!("{}: {error}", id.file()));
+            let why = format!("{}: {error}", id.file());
+            passed_over.push(PassedOver { id, damaged: false, why });
             continue;
         }
         return Ok(Found {
@@ -172,30 +221,22 @@ fn from_snapshot<D: Disk>(
             unanswered: state.unanswered,
             last: Some(state.last),
             term: state.term,
-            damaged_snapshots,
+            passed_over,
             replayed: 0,
         });
     }
-    Ok(Found {
-        machines: Machines::guarded(guard),
-        unanswered: Vec::new(),
-        last: None,
-        term: Term(0),
-        snapshot: None,
-        damaged_snapshots,
-        replayed: 0,
-    })
+    Ok(Found { passed_over, ..Found::nothing(source.guard) })
 }
 
+/// As the egress does it: an item belongs to the entry that gave it, a body to the entry that brought it.
 fn index(transcripts: &Transcripts, tenant: TenantId, outputs: &[Output], owed: &BTreeMap<u64, (TenantId, u64)>, here: u64) {
     for output in outputs {
         let Output::Transcript { conversation, n, seq, at, item, .. } = output else { continue };
-        let position = owed.get(&seq.0).map(|(_, position)| *position);
         let body = match item {
-            Item::FromCustomer | Item::FromSeat { .. } => position,
+            Item::FromCustomer | Item::FromSeat { .. } => owed.get(&seq.0).map(|(_, position)| *position),
             _ => None,
         };
-        let added = Added { conversation: *conversation, n: *n, at: *at, item: *item, entry: position.unwrap_or(here), body };
+        let added = Added { conversation: *conversation, n: *n, at: *at, item: *item, entry: here, body };
         transcripts.add(tenant, &added);
     }
 }

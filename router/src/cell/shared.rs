@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub snapshot: AtomicU64,
     pub snapshot_failures: AtomicU64,
     pub snapshot_failure: Mutex<Option<String>>,
+    /// Snapshots whose replay did not agree with the live machines; by the keeper.
+    pub snapshot_differences: AtomicU64,
     /// A snapshot is on its way; set by apply, cleared by the keeper.
     pub snapshot_under_way: AtomicBool,
     /// Somebody wants one now.
@@ -97,6 +99,7 @@ impl Shared {
             snapshot: AtomicU64::new(parts.snapshot),
             snapshot_failures: AtomicU64::new(0),
             snapshot_failure: Mutex::new(None),
+            snapshot_differences: AtomicU64::new(0),
             snapshot_under_way: AtomicBool::new(false),
             snapshot_wanted: AtomicBool::new(false),
             stages: StageBook::new(),
@@ -136,9 +139,14 @@ impl Shared {
         }
     }
 
+    /// Whether nobody needs the cell any more.
+    pub fn released(&self) -> bool {
+        self.released.load(Ordering::SeqCst)
+    }
+
     /// Blocks the proposer of a failed log until the cell is released, so that what it feeds stays alive.
     pub fn await_release(&self) {
-        while !self.released.load(Ordering::SeqCst) {
+        while !self.released() {
             std::thread::park();
         }
     }
@@ -160,6 +168,11 @@ impl Shared {
         {
             thread.unpark();
         }
+    }
+
+    /// Makes the deciding thread look around; a full queue means that it is awake.
+    pub fn wake_apply(&self) {
+        let _awake = self.queries.push(Query(Box::new(|_| ())));
     }
 
     /// Whether apply has asked for a look at the deadlines.

@@ -1,26 +1,17 @@
-//! Snapshots of a cell: what they hold, who writes them, and what of the log is needed beside them.
+//! Snapshots of a cell: what they hold, byte by byte.
 //!
 //! One file holds the whole cell at one entry: every machine, the answers still owed, the transcript index; so that a restart
-//! takes one file or the one before it, and never a mixture. The keeper thread writes it and then lets the log go up to the
-//! *older* kept snapshot. A snapshot that cannot be written harms nothing but the length of the next replay: it is counted
-//! and told. It refuses to know what a machine's bytes mean.
+//! takes one file or the one before it, and never a mixture. The encoding is canonical: the same state gives the same bytes,
+//! whoever came to it. `keeper` makes and writes them. It refuses to know what a machine's bytes mean, threads and disks.
 //!
 //! ```text
 //! magic 8 | term u64 | seq u64 | log time u64 | position u64 | tenants u32 | unanswered u32
 //! tenant := id u32 | length u64 | bytes      unanswered := seq u64 | tenant u32 | position u64      index := the rest
 //! ```
 
-use super::egress::SnapshotOrder;
-use super::log::LogFiles;
+use super::apply::Last;
 use super::machines::Machines;
-use super::shared::Shared;
-use super::{apply::Last, park::Parker, single::chain};
-use std::sync::atomic::Ordering;
-use std::task::Poll;
-use std::time::Duration;
 use tidegate_core::{Guard, Tenant};
-use tidegate_journal::{Disk, Position, SnapshotError, SnapshotId, SnapshotStore};
-use tidegate_matcher::ring::spsc;
 use tidegate_model::{Seq, TenantId, Term, Timestamp};
 
 const MAGIC: &[u8; 8] = b"TGCELL01";
@@ -138,72 +129,4 @@ impl<'a> Reader<'a> {
     fn u64(&mut self) -> Result<u64, StateError> {
         Ok(u64::from_le_bytes(self.take()?))
     }
-}
-
-/// Writes snapshots somewhere durable.
-pub(crate) trait Vault: Send {
-    /// Writes one; gives the position of the older one that is kept, before which the log is not needed.
-    fn write(&self, order: &SnapshotOrder) -> Result<Option<u64>, SnapshotError>;
-}
-
-/// The journal's snapshot store.
-pub(crate) struct DiskVault<D: Disk>(pub SnapshotStore<D>);
-
-impl<D: Disk> Vault for DiskVault<D> {
-    fn write(&self, order: &SnapshotOrder) -> Result<Option<u64>, SnapshotError> {
-        let id = SnapshotId { name: NAME.to_owned(), sequence: order.seq.0 };
-        match self.0.write(id, Position::from_bits(order.position), [&order.bytes]) {
-            // The state at that entry is there already: nothing has been applied since.
-            Ok(_) | Err(SnapshotError::NotNewer { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        let floor = self.0.purge_floor()?;
-        Ok((floor > Position::START).then_some(floor.to_bits()))
-    }
-}
-
-/// An embedder without a disk keeps none.
-pub(crate) struct NoVault;
-
-impl Vault for NoVault {
-    fn write(&self, _: &SnapshotOrder) -> Result<Option<u64>, SnapshotError> {
-        Ok(None)
-    }
-}
-
-/// How often the keeper looks after the log's house.
-const HOUSE: Duration = Duration::from_millis(100);
-
-/// The keeper thread: writes what the egress hands over, keeps the log's house; ends when the egress has closed the ring.
-pub(crate) fn keep(mut orders: spsc::Consumer<SnapshotOrder>, vault: &dyn Vault, files: &dyn LogFiles, shared: &Shared) {
-    let parker = Parker::here();
-    super::paced::may_wait();
-    loop {
-        match orders.poll_pop(&mut parker.context()) {
-            Poll::Ready(Some(order)) => write(&order, vault, files, shared),
-            Poll::Ready(None) => return,
-            Poll::Pending => {
-                parker.park(Some(HOUSE));
-                // A spare segment made here is one that the proposer need not wait for. When it cannot be made the proposer
-                // finds out by itself, and only if it needs it.
-                let _found_later = files.prepare();
-            }
-        }
-    }
-}
-
-fn write(order: &SnapshotOrder, vault: &dyn Vault, files: &dyn LogFiles, shared: &Shared) {
-    match vault.write(order) {
-        Ok(floor) => {
-            shared.snapshot.fetch_max(order.seq.0, Ordering::Release);
-            if let Some(floor) = floor {
-                match files.release(floor) {
-                    Ok(oldest) => shared.transcripts.forget_before(oldest),
-                    Err(error) => shared.snapshot_failed(format!("the log could not be released: {error}")),
-                }
-            }
-        }
-        Err(error) => shared.snapshot_failed(chain(&error)),
-    }
-    shared.snapshot_under_way.store(false, Ordering::Release);
 }

@@ -26,7 +26,8 @@ pub enum Stage {
     SubmitToCommitted,
     /// Durable until its outputs have been handed on.
     CommittedToEffect,
-    /// The deciding thread serialising a snapshot: nothing is decided meanwhile. One count a snapshot.
+    /// The deciding thread serialising the drain's snapshot: nothing is decided any more. While the node serves there is
+    /// none: the keeper makes snapshots from the log. One count a drain.
     SnapshotPause,
 }
 

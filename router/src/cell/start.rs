@@ -6,18 +6,18 @@
 use super::CellSink;
 use super::apply::{Apply, Begin, Ends, Handover, Last};
 use super::config::{CellConfig, ConfigError};
-use super::egress::{self, Decided, Egress, SnapshotOrder};
+use super::egress::{self, Decided, Egress};
 use super::front::Front;
 use super::handle::{CellHandle, Threads};
+use super::keeper::{self, DiskVault, NoVault, Order, Vault};
 use super::log::{CellLog, LogError};
 use super::machines::Machines;
 use super::memory::MemoryLog;
 use super::paced::Paced;
 use super::propose::Proposer;
-use super::recover::{Found, RecoverError, RecoveryReport, journal_lines, recover};
+use super::recover::{Found, RecoverError, RecoveryReport, Source, journal_lines, recover};
 use super::shared::{Parts, Shared};
 use super::single::SingleNode;
-use super::snapshots::{self, DiskVault, NoVault, Vault};
 use crate::log_time::LogClock;
 use crate::transcript::Transcripts;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -101,13 +101,14 @@ impl Cell {
         };
         let (journal, recovery) = Journal::open(disk.clone(), options)?;
         let store = SnapshotStore::new(disk);
-        let mut log = SingleNode::new(journal, config.retain)?;
+        let mut log = SingleNode::new(journal.clone(), config.retain)?;
         let transcripts = Arc::new(Transcripts::new(config.tail_bytes, log.files()));
-        let found = recover(&log, &store, &transcripts, config.guard)?;
+        let source = Source { journal: &journal, snapshots: &store, guard: config.guard };
+        let found = recover(&source, &transcripts, None, &mut |_, _| true)?;
         let term = Term(found.term.0 + 1);
         log.resume(found.last.map_or(Seq(0), |last| last.seq), term);
         let log = wrap(log);
-        let vault: Box<dyn Vault> = Box::new(DiskVault(store));
+        let vault: Box<dyn Vault> = Box::new(DiskVault { journal, store, guard: config.guard });
         run(config, log, vault, true, found, term, transcripts, sink, journal_lines(&recovery), began)
     }
 
@@ -123,15 +124,7 @@ impl Cell {
         let began = Instant::now();
         config.check()?;
         let transcripts = Arc::new(Transcripts::new(config.tail_bytes, log.files()));
-        let found = Found {
-            machines: Machines::guarded(config.guard),
-            unanswered: Vec::new(),
-            last: None,
-            term: Term(0),
-            snapshot: None,
-            damaged_snapshots: Vec::new(),
-            replayed: 0,
-        };
+        let found = Found::nothing(config.guard);
         run(config, Box::new(log), Box::new(NoVault), false, found, Term(1), transcripts, sink, Vec::new(), began)
     }
 }
@@ -142,13 +135,14 @@ fn run(
     log: Box<dyn CellLog>,
     vault: Box<dyn Vault>,
     on_disk: bool,
-    found: Found,
+    mut found: Found,
     term: Term,
     transcripts: Arc<Transcripts>,
     sink: Box<dyn CellSink>,
     journal: Vec<String>,
     began: Instant,
 ) -> Result<(CellHandle, RecoveryReport), StartError> {
+    found.machines.prefault(usize::try_from(config.prefault_bytes).unwrap_or(usize::MAX));
     let clock = LogClock::start(config.clock, config.clock_limits, config.source.clone(), found.last.map(|last| last.at));
     let gap = clock.gap();
     let first = first_entries(&config, &found.machines, term, gap);
@@ -157,7 +151,7 @@ fn run(
     let (queries, query_end) = config.gauges.mpsc("apply_queries", config.queries);
     let (batches, batch_end) = config.gauges.spsc("apply_batches", config.batches_ahead);
     let (decided, decided_end) = config.gauges.spsc::<Decided>("egress_batches", config.batches_ahead);
-    let (orders, orders_end) = config.gauges.spsc::<SnapshotOrder>("keeper_snapshots", 2);
+    let (orders, orders_end) = config.gauges.spsc::<Order>("keeper_snapshots", 2);
     let last = found.last.unwrap_or(Last { seq: Seq(0), at: Timestamp(0), position: 0 });
     let files = log.files();
     let parts = Parts {
@@ -178,7 +172,7 @@ fn run(
     let handover = Handover { state: state.clone(), ring: decided, handed: 0, done: done.clone() };
     let report = RecoveryReport {
         snapshot: found.snapshot,
-        damaged_snapshots: found.damaged_snapshots,
+        damaged_snapshots: found.passed_over.into_iter().map(|old| old.why).collect(),
         replayed: found.replayed,
         last: last.seq,
         last_at: last.at,
@@ -190,12 +184,12 @@ fn run(
     };
     let until = Seq(last.seq.0 + first.len() as u64);
     let ends = Ends { batches: batch_end, queries: query_end, egress: handover };
-    let state_at_start = Begin { machines: found.machines, unanswered: found.unanswered, last, on_disk };
+    let state_at_start = Begin { machines: found.machines, unanswered: found.unanswered, last, on_disk, until };
     let apply = Apply::new(shared.clone(), ends, state_at_start, &config);
     let proposer = Proposer::new(shared.clone(), log, rings, batches, &config, Seq(last.seq.0 + 1), first);
-    let keeper = shared.clone();
+    let for_keeper = shared.clone();
     let threads = [
-        spawn("cell-keeper", &shared, move || snapshots::keep(orders_end, &*vault, &*files, &keeper)),
+        spawn("cell-keeper", &shared, move || keeper::run(orders_end, &*vault, &*files, &for_keeper)),
         spawn("cell-egress", &shared, move || egress::run(decided_end, &state, &done)),
         spawn("cell-apply", &shared, move || apply.run()),
         spawn("cell-proposer", &shared, move || proposer.run()),

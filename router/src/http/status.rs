@@ -103,6 +103,7 @@ async fn document(node: &NodeHandle) -> Value {
             "emitted": cell.emitted.0,
             "snapshot": cell.snapshot.0,
             "snapshot_failures": cell.snapshot_failures,
+            "snapshot_differences": cell.snapshot_differences,
             "log_time_ms": cell.log_time.0,
             "log_time_behind_ms": cell.log_time_behind.0,
             "log_failure": cell.log_failure,

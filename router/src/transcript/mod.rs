@@ -76,6 +76,11 @@ impl Transcripts {
         }
     }
 
+    /// An index to be built beside the cell's own: it knows where bodies stand and cannot read them.
+    pub(crate) fn detached() -> Self {
+        Self { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), tail: Tail::new(0), files: RwLock::new(None) }
+    }
+
     pub(crate) fn tail(&self) -> &Tail {
         &self.tail
     }
@@ -167,12 +172,14 @@ impl Transcripts {
         size
     }
 
-    /// Writes the whole index.
+    /// Writes the whole index, each shard in order of its keys: the same items give the same bytes.
     pub(crate) fn snapshot(&self, out: &mut Vec<u8>) {
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
             out.extend_from_slice(&(shard.len() as u64).to_le_bytes());
-            for ((tenant, conversation), thread) in shard.iter() {
+            let mut threads: Vec<_> = shard.iter().collect();
+            threads.sort_unstable_by_key(|(key, _)| **key);
+            for ((tenant, conversation), thread) in threads {
                 out.extend_from_slice(&tenant.to_le_bytes());
                 out.extend_from_slice(&conversation.to_le_bytes());
                 thread.encode(out);

@@ -8,6 +8,7 @@ mod gauges;
 mod kill;
 mod limits;
 mod parity;
+mod snapshots;
 mod support;
 mod time;
 mod transcript;

@@ -115,6 +115,7 @@ impl Tenant {
             Change::Limits(limits) => {
                 self.engagements.set_limit(limits.engagements);
                 self.effects.set_limit(limits.effects);
+                self.timers.reserve(Self::timer_room(&limits));
                 self.limits = limits;
             }
             Change::Version(version) => self.version = version,

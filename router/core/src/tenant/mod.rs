@@ -15,6 +15,7 @@ mod digest;
 mod inbound;
 mod matching;
 mod outbox;
+mod room;
 mod seat;
 mod snapshot;
 mod state;
@@ -157,7 +158,7 @@ impl Tenant {
             next_effect: 1,
             ledger: Ledger::default(),
             steps: VecDeque::new(),
-            backlog: VecDeque::new(),
+            backlog: VecDeque::with_capacity(limits.pending_inputs as usize),
             outputs: VecDeque::new(),
             output_chain: Chain::default(),
             decision_chain: Chain::default(),
@@ -172,7 +173,8 @@ impl Tenant {
     }
 
     fn timer_room(limits: &Limits) -> usize {
-        limits.conversations as usize + limits.engagements as usize + limits.effects as usize
+        // Twice what lives: left-over entries of deadlines that came nearer stay in the heap until they are due.
+        2 * (limits.conversations as usize + limits.engagements as usize + limits.effects as usize)
     }
 
     /// Which tenant this is.

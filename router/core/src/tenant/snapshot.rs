@@ -188,8 +188,10 @@ impl Tenant {
         t.effects = r.effects.owned()?;
         t.customers = r.customers.owned()?;
         t.conversations.reserve();
+        t.seats.reserve();
         t.engagements.reserve();
         t.effects.reserve();
+        t.customers.reserve();
         t.customer_hand = r.customer_hand;
         t.lane_sets = r.lane_sets.owned()?;
         t.queue_lengths = r.queue_lengths.owned()?;
@@ -207,6 +209,10 @@ impl Tenant {
         t.dirty_conversations = r.dirty.0.owned()?;
         t.dirty_seats = r.dirty.1.owned()?;
         t.dirty_engagements = r.dirty.2.owned()?;
+        t.backlog.reserve_exact((t.limits.pending_inputs as usize).saturating_sub(t.backlog.len()));
+        t.dirty_conversations.reserve(t.limits.conversations);
+        t.dirty_seats.reserve(t.limits.seats);
+        t.dirty_engagements.reserve(t.limits.engagements);
         t.market = market;
         t.rebuild()?;
         Ok(t)

@@ -1,5 +1,6 @@
 //! Properties of the tenant machine, one file each; they share one driver and one seeded population (feature `rig`).
 
+mod room;
 mod scenario;
 mod support;
 

@@ -6,7 +6,7 @@
 //! Restore-then-continue equals continue, decision by decision, handle by handle, work unit by work unit.
 //!
 //! [`Market::decode`] is total: bytes that no market writes give an error with their offset, never a panic. Memory is the
-//! input's, and one bit for each pair of a lane and a class.
+//! input's, the room reserved by its limits (untouched, bounded), and one bit for each pair of a lane and a class.
 
 use super::line::NIL;
 use super::seats::Seat;
@@ -171,6 +171,7 @@ impl Market {
         market.read_classes(&mut r)?;
         market.read_seats(&mut r)?;
         market.read_tickets(&mut r)?;
+        market.reserve();
         if r.at == bytes.len() { Ok(market) } else { Err(DecodeError::Trailing(r.at)) }
     }
 

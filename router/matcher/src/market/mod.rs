@@ -31,6 +31,7 @@ pub use types::{
     Tier, canonical,
 };
 
+use crate::room::touch_spare;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bits::{Bits, Index, Matrix};
@@ -42,6 +43,9 @@ use tidegate_model::{SeatId, Timestamp};
 /// Entries of one lane that a decision may walk past because they exclude the seat. Beyond them the lane gives no
 /// candidate: an upper bound of the work, and a rule that the oracle shares.
 pub const WALK_MAX: u32 = 256;
+
+/// Entries of a table that are reserved at most: limits may be read from bytes that nobody has checked.
+const RESERVED_MAX: u32 = 1 << 20;
 
 /// Times are compared as signed milliseconds of at most this size: no sum of two overflows.
 const TIME_MAX_MS: u64 = 1 << 60;
@@ -105,7 +109,7 @@ pub struct Market {
 impl Market {
     /// An empty market, with the default [`Rule`].
     pub fn new(limits: MarketLimits) -> Self {
-        Self {
+        let mut market = Self {
             limits: MarketLimits { lanes: limits.lanes.min(u32::from(u16::MAX)), ..limits },
             rule: Rule::default(),
             clock: Timestamp(0),
@@ -130,14 +134,60 @@ impl Market {
             standing: Bits::default(),
             knotty: 0,
             lanes_populated: 0,
-            // Reserved at once: growth would copy a million tickets inside one input. Untouched pages cost nothing.
-            tickets: Vec::with_capacity(limits.tickets.min(1 << 20) as usize),
+            tickets: Vec::new(),
             tickets_freed: Vec::new(),
             waiting: 0,
             exclusions: Vec::new(),
             exclusions_freed: Vec::new(),
             exceptional: BTreeMap::new(),
+        };
+        market.reserve();
+        market
+    }
+
+    /// Room by the limits, at once: growth would copy a million tickets inside one input. Untouched pages cost nothing.
+    fn reserve(&mut self) {
+        fn to<T>(values: &mut Vec<T>, limit: u32) {
+            values.reserve_exact((limit.min(RESERVED_MAX) as usize).saturating_sub(values.len()));
         }
+        let MarketLimits { tickets, seats, lanes, classes } = self.limits;
+        to(&mut self.tickets, tickets);
+        to(&mut self.tickets_freed, tickets);
+        to(&mut self.exclusions, tickets);
+        to(&mut self.exclusions_freed, tickets);
+        to(&mut self.seats, seats);
+        to(&mut self.seats_freed, seats);
+        to(&mut self.classes, classes);
+        to(&mut self.class_heads, classes);
+        to(&mut self.class_costs, classes);
+        to(&mut self.class_lanes, classes);
+        to(&mut self.classes_freed, classes);
+        to(&mut self.lanes, lanes);
+        to(&mut self.lane_heads, lanes);
+        to(&mut self.lane_specs, lanes);
+    }
+
+    /// Writes the memory reserved for tickets once; at most `budget` bytes, which are taken off it. No effect on any result.
+    pub fn prefault(&mut self, budget: &mut usize) {
+        touch_spare(&mut self.tickets, budget, Ticket::vacant);
+        touch_spare(&mut self.tickets_freed, budget, || 0);
+        touch_spare(&mut self.exclusions, budget, || Exclusions::NONE);
+        touch_spare(&mut self.exclusions_freed, budget, || 0);
+    }
+
+    /// How many entries each growing table has room for without moving.
+    pub fn room(&self) -> [(&'static str, usize); 9] {
+        [
+            ("tickets", self.tickets.capacity()),
+            ("tickets, free", self.tickets_freed.capacity()),
+            ("exclusions", self.exclusions.capacity()),
+            ("exclusions, free", self.exclusions_freed.capacity()),
+            ("market seats", self.seats.capacity()),
+            ("market seats, free", self.seats_freed.capacity()),
+            ("classes", self.classes.capacity()),
+            ("class lanes", self.class_lanes.capacity()),
+            ("lanes", self.lanes.capacity()),
+        ]
     }
 
     /// Sets the score's settings; tickets and seats stay as they are.
