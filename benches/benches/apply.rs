@@ -378,7 +378,9 @@ fn main() {
         let guard = if *guarded { Guard(catch_plan) } else { Guard::none() };
         twins.push(Tenant::restore(&snapshot, guard).expect("own snapshot"));
     }
+    let before = resident_mb();
     let mut plain = Tenant::restore(&snapshot, Guard(catch_plan)).expect("own snapshot");
+    println!("  a restored copy takes {:.0} MB of resident memory", resident_mb() - before);
     let mut ahead = Tenant::restore(&snapshot, Guard(catch_plan)).expect("own snapshot");
     let (before, started) = (resident_mb(), Instant::now());
     let written_ahead = ahead.prefault(usize::MAX);

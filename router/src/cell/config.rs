@@ -71,7 +71,7 @@ pub struct CellConfig {
     /// Closures waiting for the apply thread at most.
     pub queries: usize,
     /// Bytes of memory of the machines that are written ahead at the start, so that no input is the first to touch a page;
-    /// 0 writes none. A tenant with [`Limits::LARGE`] has about 1.1 GB of tables, whatever it holds. Tenants that are created
+    /// 0 writes none. A tenant with [`Limits::LARGE`] has about 1 GB of tables, whatever it holds. Tenants that are created
     /// while the node serves are left as they are: writing ahead would make the others wait.
     pub prefault_bytes: u64,
     /// Bytes of a segment of the log.

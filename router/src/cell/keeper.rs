@@ -289,6 +289,7 @@ fn serve(order: Order, vault: &dyn Vault, files: &dyn LogFiles, shared: &Shared)
 #[cfg(test)]
 mod tests {
     use super::{BTreeMap, Digests, DiskVault, KeepError, Position, Seq, SnapshotId, SnapshotStore, TenantId, Term};
+    use crate::cell::snapshots::read_state;
     use crate::cell::{Cell, CellConfig, CellSink, Machines, Retain, TenantSeed};
     use crate::log_time::{ClockLimits, ClockSource};
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -391,6 +392,8 @@ mod tests {
         assert!(ids.len() == 2 && ids[0].sequence == last && ids[1].sequence > 1, "{ids:?}");
         let (info, live) = vault.store.load(&ids[0]).unwrap();
         assert!(info.position > Position::START);
+        let owed = read_state(&live, Machines::guard()).unwrap().unanswered;
+        assert!(owed.is_empty(), "a drain owes nobody an answer, and a tick is nobody's question: {} rows", owed.len());
         vault.store.remove(&ids[0]).unwrap();
         // Of each tenant the last digest that the live cell gave.
         let digests: BTreeMap<TenantId, Digests> =

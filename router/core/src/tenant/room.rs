@@ -8,13 +8,15 @@ use super::Tenant;
 use alloc::vec::Vec;
 
 impl Tenant {
-    /// Writes the memory that the tables have reserved, once, in order of how often it is touched; at most `budget` bytes.
-    /// Gives the bytes that were written. State-neutral. O(bytes), about half a second a gigabyte.
+    /// Writes the memory that the tables have reserved, once, those first that an arrival touches; at most `budget` bytes.
+    /// Gives the bytes that were written. State-neutral. O(bytes), one to two seconds a gigabyte.
     ///
-    /// With [`Limits::LARGE`](tidegate_model::limits::Limits::LARGE), room for two million conversations, it is 1.1 GB.
+    /// With [`Limits::LARGE`](tidegate_model::limits::Limits::LARGE), room for two million conversations, it is 1 GB.
     pub fn prefault(&mut self, budget: usize) -> usize {
         let mut left = budget;
         let left = &mut left;
+        // The one that was seen: a new conversation in a fresh 2 MiB page, 0.1 ms, and 4.7 ms when the system had to compact.
+        self.conversations.prefault(left);
         self.conversation_index.prefault(left);
         self.dedup.prefault(left);
         self.seat_index.prefault(left);
@@ -28,7 +30,6 @@ impl Tenant {
             dirty.prefault(left);
         }
         tidegate_matcher::room::touch_spare(&mut self.ticket_owner, left, || 0);
-        self.conversations.prefault(left);
         self.customers.prefault(left);
         budget - *left
     }
