@@ -87,6 +87,9 @@ impl Machines {
     /// until `budget` bytes are written in all or a call with 0. State-neutral ([`Tenant::prefault`]).
     pub fn prefault(&mut self, mut budget: usize) {
         for tenant in self.tenants.values_mut() {
+            if budget == 0 {
+                break;
+            }
             budget -= tenant.prefault(budget);
         }
         self.ahead = budget;

@@ -317,3 +317,27 @@ fn a_damaged_newest_snapshot_is_rolled_over_from_the_one_before() {
     assert!(after.len() == 2 && after[0] == before[0] && after[1] > before[1], "{before:?}, then {after:?}");
     cell.drain().unwrap();
 }
+
+/// Memory written ahead is a node's own matter: the same log, whoever has it, and budgets that end anywhere.
+#[test]
+fn memory_written_ahead_changes_nothing_in_a_cell() {
+    let (disk, hand, kept) = (FaultyDisk::new(1), Arc::new(Hand::default()), Kept::new(1));
+    let ahead = |bytes| CellConfig { prefault_bytes: bytes, ..asked_for(&hand) };
+    let (cell, _) = Cell::start(ahead(1 << 30), disk.clone(), Box::new(kept.clone())).unwrap();
+    bootstrap(&cell, TENANT);
+    let mut driver = Driver::new(RigConfig::small(seed(96)), 0, 0, &kept);
+    driver.run(&cell, &hand, 500).unwrap();
+    assert!(snapshot(&cell), "a replay without memory written ahead agrees: {:?}", cell.status());
+    cell.drain().unwrap();
+    drop(cell);
+    for bytes in [0, 1, 300_000] {
+        let (cell, _) = Cell::start(ahead(bytes), disk.clone(), Box::new(NoSink)).unwrap();
+        let (digest, at) = settled(&cell, TENANT);
+        cell.drain().unwrap();
+        drop(cell);
+        assert_eq!(replay(&log_of(disk.clone())[..at.0 as usize]).get(TENANT).unwrap().full_digest(), digest);
+    }
+    assert!(
+        Cell::start(ahead(1 << 41), FaultyDisk::new(1), Box::new(NoSink)).is_err_and(|e| e.to_string().contains("prefault_bytes"))
+    );
+}
