@@ -117,6 +117,7 @@ impl Tenant {
                 self.effects.set_limit(limits.effects);
                 self.timers.reserve(Self::timer_room(&limits));
                 self.limits = limits;
+                self.place_is_free();
             }
             Change::Version(version) => self.version = version,
         }

@@ -85,6 +85,7 @@ impl Tenant {
             chain.word(word);
         }
         chain.word(self.output_chain.0);
+        chain.word(u64::from(self.held_back.from) << 1 | u64::from(self.held_back.somebody));
         chain.word(self.steps.len() as u64);
         chain.word(self.backlog.len() as u64);
         self.market.fold(&mut chain);

@@ -17,10 +17,19 @@ use tidegate_model::{ContactId, EffectId, OfferId, SeatId, Timestamp};
 
 /// Conversations that one step of a policy swap looks at.
 const SWAP_BATCH: u32 = 64;
+/// Seats that one step of a look for those held back passes, until it comes to one that could take a contact.
+const LOOK_BATCH: u32 = 64;
 
 #[derive(Debug)]
 pub(super) enum Change {
     Nothing,
+    /// Somebody could have been offered, had a table not been full.
+    HeldBack,
+    /// The seats before this one had their turn at a free place.
+    LookOn {
+        from: u32,
+        left: u32,
+    },
     /// An offer; `again` is the step of a contact that gave way to an earlier one and looks once more.
     Offer {
         face: Face,
@@ -55,8 +64,8 @@ impl Tenant {
             return none;
         }
         self.probe(c.id);
-        if self.engagements.room() == 0 || self.effects.room() == 0 {
-            return none;
+        if !self.offer_fits() {
+            return (Delta::Matched(Change::HeldBack), 0);
         }
         let selected = self.market.select_agent(TicketSlot(c.ticket), self.at);
         let Some(choice) = selected.choice else { return (Delta::Matched(Change::Nothing), selected.work) };
@@ -80,11 +89,11 @@ impl Tenant {
     pub(super) fn plan_find_contact(&self, slot: u32) -> (Delta, u32) {
         let none = (Delta::Matched(Change::Nothing), 0);
         let Some(seat) = self.seats.get(slot) else { return none };
-        if !seat.open || self.engagements.room() == 0 || self.effects.room() == 0 {
+        if !seat.open || self.market.seat_free_units(SeatSlot(seat.market)) == 0 {
             return none;
         }
-        if self.market.seat_free_units(SeatSlot(seat.market)) == 0 {
-            return none;
+        if !self.offer_fits() {
+            return (Delta::Matched(if self.ledger.waiting > 0 { Change::HeldBack } else { Change::Nothing }), 0);
         }
         let selected = self.market.select_contact(SeatSlot(seat.market), self.at);
         let change =
@@ -92,16 +101,78 @@ impl Tenant {
         (Delta::Matched(change), selected.work)
     }
 
+    /// Whether the tables have a place for an offer and its effect row.
+    fn offer_fits(&self) -> bool {
+        self.engagements.room() > 0 && self.effects.room() > 0
+    }
+
+    /// A place of a full table is free: whoever was held back by it is looked for. Call it when a record has left a table or
+    /// a limit has risen.
+    pub(super) fn place_is_free(&mut self) {
+        if self.held_back.somebody && self.offer_fits() {
+            self.held_back.somebody = false;
+            self.steps.push_back(Step::LookAgain { from: self.held_back.from, left: self.seats.end() });
+        }
+    }
+
+    /// The next seat in turn that could take a contact asks for one. The contact that it finds is given to the seat that the
+    /// policy prefers for it, and that seat chooses, as for any contact of several that look at once. Each step makes an offer
+    /// or passes seats, so it ends: by the last seat, or by the table's last place.
+    pub(super) fn plan_look_again(&self, from: u32, left: u32) -> (Delta, u32) {
+        let end = self.seats.end();
+        if left == 0 || end == 0 || self.ledger.waiting == 0 {
+            return (Delta::Matched(Change::Nothing), 0);
+        }
+        if !self.offer_fits() {
+            return (Delta::Matched(Change::HeldBack), 0);
+        }
+        let (from, left) = (from % end, left.min(end));
+        let idle = |slot: &u32| {
+            self.seats.get(*slot).is_some_and(|seat| seat.open && self.market.seat_free_units(SeatSlot(seat.market)) > 0)
+        };
+        let batch = left.min(LOOK_BATCH);
+        let Some(passed) = (0..batch).find(|i| idle(&((from + i) % end))) else {
+            return (Delta::Matched(Change::LookOn { from: (from + batch) % end, left: left - batch }), 0);
+        };
+        let (slot, next) = ((from + passed) % end, (from + passed + 1) % end);
+        let market = self.seats.get(slot).map_or(NOWHERE, |seat| seat.market);
+        let found = self.market.select_contact(SeatSlot(market), self.at);
+        let Some(first) = found.choice else {
+            return (Delta::Matched(Change::LookOn { from: next, left: left - passed - 1 }), found.work);
+        };
+        let preferred = self.market.select_agent(first.ticket, self.at);
+        let chosen = preferred.choice.map(|agent| self.market.select_contact(agent.seat, self.at));
+        let work = found.work + preferred.work + chosen.as_ref().map_or(0, |chosen| chosen.work);
+        let choice = chosen.and_then(|chosen| chosen.choice).unwrap_or(first);
+        // Places may be left: all seats have their turn once more.
+        let again = Some(Step::LookAgain { from: next, left: end });
+        (Delta::Matched(Change::Offer { face: Face::SelectContact, choice, again }), work)
+    }
+
     pub(super) fn commit_matched(&mut self, change: Change) {
         match change {
             Change::Nothing => {}
+            Change::HeldBack => self.held_back.somebody = true,
+            Change::LookOn { from, left } => self.look_on(from, left),
             Change::Offer { face, choice, again } => {
+                let before = self.engagements.room();
                 self.offer(face, &choice);
-                self.steps.extend(again);
+                match again {
+                    // Only an offer starts the round anew: so it ends.
+                    Some(Step::LookAgain { from, left }) if self.engagements.room() < before => self.look_on(from, left),
+                    Some(Step::LookAgain { .. }) => {}
+                    other => self.steps.extend(other),
+                }
             }
             Change::LeaveMarket { seat } => self.leave_market(seat),
             Change::Swap { next, remapped, carried } => self.commit_swap(next, remapped, carried),
         }
+    }
+
+    /// In front of whatever else looks: a seat that has just let a place go does not take it before those whose turn it is.
+    fn look_on(&mut self, from: u32, left: u32) {
+        self.held_back.from = from;
+        self.steps.push_front(Step::LookAgain { from, left });
     }
 
     fn offer(&mut self, face: Face, choice: &Choice) {
@@ -196,6 +267,7 @@ impl Tenant {
         if self.effects.get(slot).is_some_and(|row| row.id == id) {
             self.effects.remove(slot);
             self.emit(Output::EffectClosed { id });
+            self.place_is_free();
         }
     }
 

@@ -36,7 +36,7 @@ use crate::timers::{Due, Timed, Timers};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use state::{Account, Conversation, Customer, EffectRow, Engagement, Extra, LaneSet, NOWHERE, Owner, Seat, Step};
+use state::{Account, Conversation, Customer, EffectRow, Engagement, Extra, HeldBack, LaneSet, NOWHERE, Owner, Seat, Step};
 use tidegate_matcher::market::{Market, MarketLimits};
 use tidegate_model::codec;
 use tidegate_model::input::Input;
@@ -83,6 +83,7 @@ pub struct Tenant {
     next_offer: u64,
     next_effect: u64,
     ledger: Ledger,
+    held_back: HeldBack,
     steps: VecDeque<Step>,
     /// Inputs that wait for fuel, encoded, each with its stamp.
     backlog: VecDeque<Box<[u8]>>,
@@ -157,6 +158,7 @@ impl Tenant {
             next_offer: 1,
             next_effect: 1,
             ledger: Ledger::default(),
+            held_back: HeldBack::default(),
             steps: VecDeque::new(),
             backlog: VecDeque::with_capacity(limits.pending_inputs as usize),
             outputs: VecDeque::new(),
@@ -417,6 +419,7 @@ impl Tenant {
         match step {
             Step::FindSeat { conversation, contact } => self.plan_find_seat(conversation, contact),
             Step::FindContact { seat } => self.plan_find_contact(seat),
+            Step::LookAgain { from, left } => self.plan_look_again(from, left),
             Step::ConversationDue { conversation } => (self.plan_conversation_due(conversation), 0),
             Step::EngagementDue { engagement } => (self.plan_engagement_due(engagement), 0),
             Step::EffectDue { effect } => (Delta::Timed(timing::Change::EffectInDoubt { effect }), 0),
@@ -457,6 +460,11 @@ impl Tenant {
             Step::SwapOne { cursor, until, remapped } => {
                 self.swap_past_poison(cursor, until, remapped);
                 self.park_for_people(cursor)
+            }
+            Step::LookAgain { .. } => {
+                // Whoever was held back is so still; the next free place finds it again.
+                self.held_back.somebody = true;
+                ContactId::NONE
             }
             Step::FindContact { .. } | Step::EffectDue { .. } | Step::LeaveMarket { .. } | Step::Swap { .. } => ContactId::NONE,
         };

@@ -279,6 +279,7 @@ impl Tenant {
     pub(super) fn rescind(&mut self, slot: u32, why: Rescind) {
         let at = self.at;
         let Some(mut engagement) = self.engagements.remove(slot) else { return };
+        self.place_is_free();
         self.dirty_engagements.mark(slot);
         self.timers.set(&mut engagement.timer, Timed::Engagement(slot), Timestamp::NEVER);
         self.close_effect(engagement.effect);
@@ -340,6 +341,7 @@ impl Tenant {
     pub(super) fn release(&mut self, slot: u32) {
         let at = self.at;
         let Some(engagement) = self.engagements.remove(slot) else { return };
+        self.place_is_free();
         self.dirty_engagements.mark(slot);
         self.dirty_seats.mark(engagement.seat);
         let Some(seat) = self.seats.get_mut(engagement.seat) else { return };

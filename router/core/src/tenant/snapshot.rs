@@ -5,7 +5,7 @@
 //! of this machine was first measured (free slots' order, held tickets and the timers' order were forgotten unseen).
 
 use super::Tenant;
-use super::state::{Account, Conversation, Customer, EffectRow, Engagement, LaneSet, NOWHERE, Seat, Step};
+use super::state::{Account, Conversation, Customer, EffectRow, Engagement, HeldBack, LaneSet, NOWHERE, Seat, Step};
 use crate::dedup::{Dedup, Kept};
 use crate::dirty::Dirty;
 use crate::guard::Guard;
@@ -25,14 +25,14 @@ use tidegate_model::output::Chain;
 use tidegate_model::policy::Policy;
 use tidegate_model::{Seq, TenantId, Timestamp};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are no snapshot of a tenant.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum RestoreError {
     /// Another version of the format.
-    #[error("tenant snapshot has format version {0}; this release reads version 1")]
+    #[error("tenant snapshot has format version {0}; this release reads version 2")]
     Version(u8),
     /// Cut short, or not a snapshot.
     #[error("tenant snapshot cannot be read: {0}")]
@@ -62,6 +62,7 @@ struct Records<'a> {
     timers: Cow<'a, Timers>,
     next: [u64; 3],
     ledger: Ledger,
+    held_back: HeldBack,
     steps: Cow<'a, VecDeque<Step>>,
     backlog: Cow<'a, VecDeque<Box<[u8]>>>,
     chains: Words,
@@ -129,6 +130,7 @@ impl Tenant {
             timers: Cow::Borrowed(&self.timers),
             next: [self.next_contact, self.next_offer, self.next_effect],
             ledger: self.ledger,
+            held_back: self.held_back,
             steps: Cow::Borrowed(&self.steps),
             backlog: Cow::Borrowed(&self.backlog),
             chains: [self.output_chain.0, self.decision_chain.0, self.decision_count, self.state_chain.0],
@@ -200,6 +202,7 @@ impl Tenant {
         t.timers.reserve(Self::timer_room(&t.limits));
         [t.next_contact, t.next_offer, t.next_effect] = r.next;
         t.ledger = r.ledger;
+        t.held_back = r.held_back;
         t.steps = r.steps.owned()?;
         t.backlog = r.backlog.owned()?;
         t.output_chain = Chain(r.chains[0]);

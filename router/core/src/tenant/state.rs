@@ -258,6 +258,15 @@ pub(crate) struct LaneSet {
     pub(crate) lanes: Vec<[u16; 2]>,
 }
 
+/// Who was held back by a full table of engagements or effect rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct HeldBack {
+    /// Somebody was, since the last look: the next free place is worth another.
+    pub(crate) somebody: bool,
+    /// The seat with which the next look begins, so that every seat has its turn at the places that come free.
+    pub(crate) from: u32,
+}
+
 /// Work that an input left to be done, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Step {
@@ -265,6 +274,8 @@ pub(crate) enum Step {
     FindSeat { conversation: u32, contact: ContactId },
     /// A seat with free units looks for a contact.
     FindContact { seat: u32 },
+    /// A place of a full table is free again: so many seats, from this one on, look for a contact in turn.
+    LookAgain { from: u32, left: u32 },
     /// A conversation's deadline has come.
     ConversationDue { conversation: u32 },
     /// An offer or a wrap-up has run out.

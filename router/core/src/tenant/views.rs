@@ -143,7 +143,7 @@ impl Tenant {
     /// Checks the invariants that can be read off the state; the first breach, named. O(state): for tests and rigs.
     ///
     /// # Errors
-    /// I1, I2, I3 or the ledger's equation, in words.
+    /// I1, I2, I3, a contact and an idle seat that could meet and do not, or the ledger's equation, in words.
     pub fn check(&self) -> Result<(), &'static str> {
         let mut counted = Ledger::default();
         for (slot, c) in self.conversations.iter() {
@@ -179,6 +179,12 @@ impl Tenant {
             }
             if sum > u32::from(s.units) {
                 return Err("I2: a seat is over its capacity");
+            }
+        }
+        if self.steps.is_empty() && self.backlog.is_empty() && self.engagements.room() > 0 && self.effects.room() > 0 {
+            let mut idle = self.seats.iter().filter(|(_, s)| s.open && self.market.seat_free_units(SeatSlot(s.market)) > 0);
+            if idle.any(|(_, s)| self.market.select_contact(SeatSlot(s.market), self.at).choice.is_some()) {
+                return Err("a seat has room for a contact that waits, and nobody looks");
             }
         }
         let l = &self.ledger;

@@ -8,6 +8,7 @@ mod burst;
 
 mod effects;
 mod fuel;
+mod full;
 mod invariants;
 mod lanes;
 mod limits;
