@@ -6,7 +6,7 @@
 //!
 //! Metrics and `status` read [`Gauges::read`]. It refuses to know what the queues carry and what anybody does about a full one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::primitive::{Arc, Mutex, PoisonError};
 use tidegate_matcher::ring::{mpsc, spsc};
 
 /// One queue as it stands.

@@ -9,7 +9,7 @@
 //! In [`ClockMode::Scaled`] (demonstration, drill) one elapsed second is `speed` seconds of log time, from a given start.
 //! The source is injected ([`ClockSource`]), so that tests own it. This module refuses to know what a deadline is for.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::primitive::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tidegate_model::{Millis, Timestamp};
 

@@ -4,7 +4,7 @@
 //! stamped once by the proposer and never written again. It refuses to know what an entry says.
 
 use super::front::Reply;
-use std::time::Instant;
+use crate::primitive::Instant;
 use tidegate_model::{Seq, Timestamp};
 
 /// One entry under way.

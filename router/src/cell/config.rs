@@ -6,7 +6,7 @@
 
 use crate::gauge::Gauges;
 use crate::log_time::{ClockLimits, ClockMode, ClockSource, SystemClock};
-use std::sync::Arc;
+use crate::primitive::Arc;
 use std::time::Duration;
 use tidegate_core::Guard;
 use tidegate_model::TenantId;

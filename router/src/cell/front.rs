@@ -6,14 +6,14 @@
 
 use super::config::CellConfig;
 use super::{Intake, RefusedInputs};
+use crate::primitive::Arc;
+use crate::primitive::Instant;
+use crate::primitive::atomic::{AtomicU8, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
 use tidegate_matcher::reply::{self, NoAnswer, ReplySlots};
 use tidegate_matcher::ring::{Credit, Credits, mpsc};
 use tidegate_model::codec::{self, Precedence};

@@ -12,11 +12,11 @@ use super::stages::Stages;
 use super::start::StartError;
 use super::{CellStatus, Intake};
 use crate::gauge::Gauges;
+use crate::primitive::atomic::Ordering;
+use crate::primitive::thread::JoinHandle;
+use crate::primitive::{Arc, Mutex, PoisonError};
 use crate::transcript::{TranscriptSize, Transcripts};
 use std::future::Future;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use tidegate_core::Tenant;
 use tidegate_matcher::fence::TermFence;
 use tidegate_matcher::ring::PushError;
@@ -97,7 +97,7 @@ impl CellHandle {
             if shared.applied.load(Ordering::Acquire) >= until.0 {
                 return Ok(());
             }
-            std::thread::yield_now();
+            crate::primitive::thread::yield_now();
         }
     }
 
@@ -173,7 +173,7 @@ impl CellHandle {
     }
 
     fn on_apply<R: Send + 'static>(&self, f: impl FnOnce(&Machines) -> R + Send + 'static) -> Result<R, PortError> {
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let (sender, receiver) = crate::primitive::mpsc::sync_channel(1);
         self.push(Query(Box::new(move |machines| {
             let _gone = sender.send(f(machines));
         })))?;

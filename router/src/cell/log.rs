@@ -5,7 +5,7 @@
 //! refuses to know tenants, inputs and time.
 
 use super::batch::Committed;
-use std::sync::Arc;
+use crate::primitive::Arc;
 use tidegate_model::{Seq, Term};
 
 /// What this node is to the log.

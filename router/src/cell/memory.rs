@@ -5,8 +5,8 @@
 
 use super::batch::Committed;
 use super::log::{CellLog, LogError, LogFiles, LogStatus, Role};
+use crate::primitive::{Arc, Mutex, PoisonError};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_model::{Seq, Term};
 
 /// See the module head.

@@ -7,10 +7,10 @@
 //!
 //! It weakens nothing: more syncs, never fewer. It refuses to know what is written.
 
+use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::{thread, thread_local};
 use std::cell::Cell;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 use tidegate_journal::{Disk, DiskFile};
 
@@ -25,7 +25,7 @@ thread_local! {
 
 /// From now on this thread writes in pieces.
 pub(crate) fn may_wait() {
-    MAY_WAIT.set(true);
+    MAY_WAIT.with(|may| may.set(true));
 }
 
 /// See the module head.
@@ -87,7 +87,7 @@ impl<F: DiskFile> DiskFile for PacedFile<F> {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        if !MAY_WAIT.get() {
+        if !MAY_WAIT.with(Cell::get) {
             return self.inner.write_at(bytes, offset);
         }
         let piece = &bytes[..bytes.len().min(PIECE as usize)];
@@ -110,7 +110,7 @@ impl<F: DiskFile> DiskFile for PacedFile<F> {
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
-        if !MAY_WAIT.get() {
+        if !MAY_WAIT.with(Cell::get) {
             return self.inner.preallocate(len);
         }
         let zeroes = vec![0_u8; PIECE as usize];

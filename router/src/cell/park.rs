@@ -4,20 +4,24 @@
 //! parks once. A wake-up between registering and parking is kept by the park token, so none is lost; a wake-up for nothing
 //! costs a look.
 
-use std::sync::Arc;
+use crate::primitive::Arc;
+use crate::primitive::thread::{self, Thread};
 use std::task::{Context, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 struct Unpark(Thread);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.0.unpark();
+        // A thread that wakes itself has found its doorbell in a ringer's hands: the ringer needs the core to finish.
+        if thread::current().id() == self.0.id() {
+            thread::yield_now();
+        }
     }
 }
 

@@ -15,10 +15,10 @@ use super::log::{CellLog, LogError};
 use super::park::Parker;
 use super::shared::Shared;
 use super::stages::{Stage, between};
+use crate::primitive::atomic::Ordering;
+use crate::primitive::{Arc, Instant, Plant, planted, thread};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidegate_matcher::ring::{Pop, mpsc, spsc};
 use tidegate_model::codec::{self, Precedence};
 use tidegate_model::input::Input;
@@ -137,7 +137,7 @@ impl Proposer {
     /// The thread.
     pub fn run(mut self) {
         let parker = Parker::here();
-        self.shared.set_proposer(std::thread::current());
+        self.shared.set_proposer(thread::current());
         let mut end = None;
         loop {
             let ended = self.drain();
@@ -149,8 +149,11 @@ impl Proposer {
             }
             self.due(now);
             self.admission();
+            if ended && planted(Plant::DropsAtDrain) {
+                self.fair.drain().for_each(drop);
+            }
             if self.own.is_empty() && self.fair.is_empty() {
-                if ended && self.finished() {
+                if ended && self.finished(now) {
                     break;
                 }
                 self.sleep(&parker);
@@ -178,9 +181,12 @@ impl Proposer {
         }
     }
 
-    /// Whether everything proposed is decided (or never will be).
-    fn finished(&self) -> bool {
-        self.shared.broken.get().is_some() || self.shared.applied.load(Ordering::Acquire) + 1 >= self.next.0
+    /// Whether everything proposed is decided (or never will be) and left no work: apply publishes what fuel left to do before
+    /// it says how far it is, so the deadlines are read after that.
+    fn finished(&self, now: Timestamp) -> bool {
+        let idle = |own: &Own| own.door.deadline.load(Ordering::Acquire) > now.0;
+        self.shared.broken.get().is_some()
+            || (self.shared.applied.load(Ordering::Acquire) + 1 >= self.next.0 && self.tenants.values().all(idle))
     }
 
     /// Moves what stands in the rings into the fair queues; true when the rings are closed and empty.
@@ -279,7 +285,11 @@ impl Proposer {
         let nap = if deadline == u64::MAX { NAP_MAX } else { self.shared.clock.until(Timestamp(deadline)).min(NAP_MAX) };
         // While apply is behind its progress is looked at often: admission hangs on it, and ticks that wait for it.
         let nap = if behind { nap.clamp(Duration::from_micros(500), Duration::from_millis(5)) } else { nap };
-        if !nap.is_zero() {
+        if nap.is_zero() {
+            // It has come: apply is about to say so, or others went first when it was last looked at.
+            self.looked = Timestamp(0);
+            thread::yield_now();
+        } else {
             parker.park(Some(nap));
         }
         self.shared.proposer_sleeps(false);
@@ -331,7 +341,9 @@ impl Proposer {
     /// A batch is durable: publish, measure, pass on.
     fn committed(&mut self, batch: Committed) {
         let last = batch.last();
-        self.shared.watermark.advance(last.0);
+        if !planted(Plant::AnswerBeforeWatermark) {
+            self.shared.watermark.advance(last.0);
+        }
         let stages = &self.shared.stages;
         let submitted = || batch.entries.iter().filter_map(|carried| carried.submitted);
         stages.batch(batch.len());
@@ -343,6 +355,10 @@ impl Proposer {
         // Blocks only while apply is as many batches behind as the ring holds; new contacts are refused long before.
         if self.onward.push_wait(batch).is_err() {
             self.shared.front.close();
+        }
+        if planted(Plant::AnswerBeforeWatermark) {
+            thread::yield_now();
+            self.shared.watermark.advance(last.0);
         }
     }
 

@@ -9,11 +9,11 @@ use super::machines::Machines;
 use super::stages::StageBook;
 use crate::gauge::Gauges;
 use crate::log_time::LogClock;
+use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::primitive::thread::Thread;
+use crate::primitive::{Arc, Mutex, OnceLock, PoisonError};
 use crate::transcript::Transcripts;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::Thread;
 use tidegate_matcher::fence::TermFence;
 use tidegate_matcher::ring::mpsc;
 use tidegate_matcher::watermark::Watermark;
@@ -147,7 +147,7 @@ impl Shared {
     /// Blocks the proposer of a failed log until the cell is released, so that what it feeds stays alive.
     pub fn await_release(&self) {
         while !self.released() {
-            std::thread::park();
+            crate::primitive::thread::park();
         }
     }
 

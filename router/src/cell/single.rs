@@ -7,9 +7,9 @@
 use super::batch::Committed;
 use super::config::Retain;
 use super::log::{CellLog, LogError, LogFiles, LogStatus, Role};
+use crate::primitive::Arc;
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::Arc;
 use tidegate_journal::{
     AppendError, Disk, DiskFault, Journal, Position, ReadError, Reader, Record, SyncError, Writer, WriterError,
 };

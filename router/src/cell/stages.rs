@@ -4,9 +4,10 @@
 //! stage behind it; an open-loop client adds its own lateness. Three significant digits, up to a minute; longer counts as a
 //! minute. It refuses to know who asks.
 
+use crate::primitive::Instant;
+use crate::primitive::{Mutex, PoisonError};
 use hdrhistogram::Histogram;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A stage, or a span over several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,13 +19,14 @@ use super::recover::{Found, RecoverError, RecoveryReport, Source, journal_lines,
 use super::shared::{Parts, Shared};
 use super::single::SingleNode;
 use crate::log_time::LogClock;
+use crate::primitive::Instant;
+use crate::primitive::atomic::AtomicU64;
+use crate::primitive::thread::{Builder, JoinHandle};
+use crate::primitive::{Arc, Mutex};
 use crate::transcript::Transcripts;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidegate_journal::{Disk, Journal, OnDamage, OpenError, Options, SnapshotStore, Verify, WriterError};
 use tidegate_model::codec;
 use tidegate_model::input::{Admin, Input};

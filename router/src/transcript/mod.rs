@@ -12,8 +12,8 @@ pub(crate) mod tail;
 pub(crate) mod thread;
 
 use crate::cell::{LogError, LogFiles};
+use crate::primitive::{Arc, PoisonError, RwLock};
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
 use tail::Tail;
 use thread::Thread;
 use tidegate_model::codec;

@@ -4,8 +4,8 @@
 //! come in order of position, so a body is found by binary search. It refuses to know conversations.
 
 use super::body_of;
+use crate::primitive::{Arc, Mutex, PoisonError};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What an entry costs beside its bytes.
 const OVERHEAD: usize = 48;

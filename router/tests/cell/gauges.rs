@@ -117,6 +117,26 @@ fn a_queue_beside_the_registry_is_found() {
     assert_eq!(strays("gauge.rs", &"mpsc::ring(4);\n".repeat(4)).len(), 1);
 }
 
+/// What the checker of schedules cannot see, in the sources of the cell and what it stands on.
+fn unseen(file: &str, text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let hidden = |line: &str| ["std::sync", "std::thread"].iter().any(|path| line.contains(path));
+    let found = code.lines().enumerate().filter(|(_, line)| hidden(line.split("//").next().unwrap_or_default()));
+    found.map(|(number, line)| format!("{file}:{}: {}", number + 1, line.trim())).collect()
+}
+
+#[test]
+fn the_cell_takes_its_locks_and_threads_from_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![root.join("gauge.rs"), root.join("log_time.rs")];
+    sources(&root.join("cell"), &mut files);
+    sources(&root.join("transcript"), &mut files);
+    let found: Vec<String> =
+        files.iter().flat_map(|path| unseen(&path.display().to_string(), &std::fs::read_to_string(path).unwrap())).collect();
+    assert_eq!(found, Vec::<String>::new(), "take them from `crate::primitive`, or shuttle does not see them");
+    assert_eq!(unseen("cell/x.rs", "use std::sync::Mutex;\n// std::thread\n").len(), 1);
+}
+
 #[test]
 fn lengths_are_read_and_queues_that_are_gone_leave_the_list() {
     let gauges = Gauges::new();
