@@ -12,7 +12,6 @@ use super::apply::Last;
 use super::machines::{Machines, ReplayError, Replayed};
 use super::single::GROUP;
 use super::snapshots::{NAME, StateError, Unanswered, read_state};
-use crate::primitive::Arc;
 use crate::transcript::{Added, IndexError, Transcripts};
 use std::collections::BTreeMap;
 use std::time::Duration;

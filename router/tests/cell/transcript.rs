@@ -164,6 +164,10 @@ fn a_damaged_snapshot_is_passed_over() {
     let (cell, _) = Cell::start(config.clone(), disk.clone(), Box::new(kept.clone())).unwrap();
     bootstrap(&cell, TENANT);
     Driver::new(RigConfig::small(seed(81)), 0, 0, &kept).run(&cell, &hand, 2_000).unwrap();
+    // One that the keeper has not finished gives way to the drain's.
+    while cell.status().snapshot.0 == 0 {
+        std::thread::yield_now();
+    }
     drop(cell.drain());
     drop(cell);
     let mut snapshots: Vec<String> = disk.list().unwrap().into_iter().filter(|name| name.ends_with(".snap")).collect();
