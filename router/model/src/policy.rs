@@ -172,3 +172,87 @@ pub struct AccountProfile {
     /// Queue of requests that name none; empty for the policy's default.
     pub queue: String,
 }
+
+/// Entries of one list that a desk shows.
+pub const DESK_CODES_MAX: usize = 15;
+
+/// A code that a desk may send, with its text in both languages.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Code {
+    /// What is sent and recorded.
+    pub code: String,
+    /// English.
+    pub en: String,
+    /// 简体中文; the English text where the file has none.
+    pub zh: String,
+}
+
+impl Code {
+    /// A code with its texts.
+    pub fn new(code: &str, en: &str, zh: &str) -> Self {
+        Self { code: code.into(), en: en.into(), zh: zh.into() }
+    }
+}
+
+/// What a desk shows for one queue.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DeskQueue {
+    /// The queue's name.
+    pub name: String,
+    /// Its name in English.
+    pub en: String,
+    /// Its name in 简体中文.
+    pub zh: String,
+    /// Whether it is shown as a target of transfers.
+    pub transfer: bool,
+    /// Wrap-up codes; none for the desk's.
+    pub wrap_up: Option<Vec<Code>>,
+}
+
+/// The `[desk]` table of a policy file: what agents' desks show. It is versioned with the file and read by no decision, so it
+/// is not part of [`Policy`] nor of the entry that activates one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Desk {
+    /// Reasons of a pause.
+    pub pause: Vec<Code>,
+    /// Reasons of a decline.
+    pub decline: Vec<Code>,
+    /// Wrap-up codes of queues without their own.
+    pub wrap_up: Vec<Code>,
+    /// A customer's unanswered message is shown as pressing after this.
+    pub warn: Millis,
+    /// And as overdue after this.
+    pub breach: Millis,
+    /// Channels (accounts' names) whose offers the desk accepts by itself.
+    pub auto_accept: Vec<String>,
+    /// What is said of single queues.
+    pub queues: Vec<DeskQueue>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let pause = [
+            ("break", "Short break", "小休"),
+            ("meal", "Meal", "用餐"),
+            ("training", "Training", "培训"),
+            ("meeting", "Meeting", "会议"),
+        ];
+        let decline = [("busy", "Busy with another contact", "正忙"), ("not-mine", "Not my field", "非我负责")];
+        let wrap_up = [
+            ("solved", "Solved", "已解决"),
+            ("follow-up", "To be followed up", "待跟进"),
+            ("no-answer", "Customer did not answer", "客户未回复"),
+            ("other", "Other", "其他"),
+        ];
+        let list = |codes: &[(&str, &str, &str)]| codes.iter().map(|(code, en, zh)| Code::new(code, en, zh)).collect();
+        Self {
+            pause: list(&pause),
+            decline: list(&decline),
+            wrap_up: list(&wrap_up),
+            warn: Millis(100_000),
+            breach: Millis(180_000),
+            auto_accept: Vec::new(),
+            queues: Vec::new(),
+        }
+    }
+}

@@ -3,11 +3,15 @@
 //! Delivery is by pull: a port wakes the connection with the newest number, and the connection reads numbered transcript
 //! pages at its own pace. A slow reader therefore buffers nothing, and a resumed one continues where it stopped. Seat notices
 //! are small and bounded; when a desk cannot keep up it is told to resynchronise from a [`SeatSnapshot`].
+//!
+//! Beside the numbered world stand views and signals ([`Standing`], [`OfferContext`], [`Catalogue`], typing): never logged,
+//! never promised, each with a default that says nothing, so that a port without them is still a port.
 
-use crate::ids::{ClaimId, ContactId, ConversationId, OfferId, SeatId, TenantId};
+use crate::ids::{AccountId, ClaimId, ContactId, ConversationId, OfferId, SeatId, TenantId};
 use crate::input::{Inbound, SeatInput};
-use crate::name::QueueName;
+use crate::name::{ClassName, Level, QueueName, SkillName};
 use crate::output::{Item, Outcome, Presence, SeatNotice};
+use crate::policy::Desk;
 use crate::time::{Millis, Timestamp};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -57,6 +61,24 @@ pub trait Ingress: Send + Sync + 'static {
 
     /// Registers a connection of the conversation; it is woken for every later item until the guard is dropped.
     fn watch(&self, tenant: TenantId, conversation: ConversationId, egress: Arc<dyn Egress>) -> Box<dyn Watch>;
+
+    /// Where the conversation's contact stands in its queue; nothing when it does not wait. A view beside the deciding
+    /// thread: it follows within moments and may be asked often. O(log of the queue's length).
+    fn standing(&self, tenant: TenantId, conversation: ConversationId) -> Option<Standing> {
+        let _ = (tenant, conversation);
+        None
+    }
+
+    /// The customer is writing. Goes on to the desk that serves the conversation, if any; too many are dropped. Must not
+    /// block.
+    fn typing(&self, tenant: TenantId, conversation: ConversationId) {
+        let _ = (tenant, conversation);
+    }
+
+    /// What the customer of a conversation wants to be called; kept in memory only, and only so many. Must not block.
+    fn introduce(&self, tenant: TenantId, conversation: ConversationId, name: &str) {
+        let _ = (tenant, conversation, name);
+    }
 }
 
 /// A registration; dropping it ends it.
@@ -66,6 +88,35 @@ pub trait Watch: Send + Sync {}
 pub trait Egress: Send + Sync + 'static {
     /// Items up to `n` exist. Must not block; may be called often, with any `n`.
     fn wake(&self, conversation: ConversationId, n: u32);
+
+    /// The agent is writing: ephemeral, may be dropped. Must not block.
+    fn typing(&self, conversation: ConversationId, seat: SeatId) {
+        let _ = (conversation, seat);
+    }
+}
+
+/// Where a waiting contact stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// The queue.
+    pub queue: QueueName,
+    /// Its place by seniority, from 1; one that is being offered keeps its place.
+    pub position: u32,
+    /// Contacts that wait in the queue, this one included.
+    pub waiting: u32,
+    /// How long it will still wait, as an interval; nothing when too little is known for one.
+    pub wait: Option<WaitInterval>,
+    /// Log time of this view.
+    pub at: Timestamp,
+}
+
+/// Quantiles of the remaining wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WaitInterval {
+    /// Over within this span with probability one half.
+    pub p50: Millis,
+    /// Over within this span with probability nine tenths.
+    pub p90: Millis,
 }
 
 /// One transcript item with its body.
@@ -91,6 +142,62 @@ pub trait SeatPort: Send + Sync + 'static {
 
     /// Registers the seat's desk; a later registration of the same seat replaces the earlier one, which is told so.
     fn watch(&self, tenant: TenantId, seat: SeatId, sink: Arc<dyn SeatSink>) -> Box<dyn Watch>;
+
+    /// What a desk shows beside an offer; nothing when it is not known. Waits a few milliseconds at most for a view that
+    /// has not caught up with the offer yet.
+    fn context(&self, tenant: TenantId, conversation: ConversationId) -> BoxFuture<Option<OfferContext>> {
+        let _ = (tenant, conversation);
+        Box::pin(core::future::ready(None))
+    }
+
+    /// What the seat's desk shows to choose from, by the policy that is active.
+    fn catalogue(&self, tenant: TenantId, seat: SeatId) -> BoxFuture<Option<Catalogue>> {
+        let _ = (tenant, seat);
+        Box::pin(core::future::ready(None))
+    }
+
+    /// The agent is writing in a conversation that the seat serves; goes on to the customer's connections, too many are
+    /// dropped, those of a seat that does not serve it too. Must not block.
+    fn typing(&self, tenant: TenantId, seat: SeatId, conversation: ConversationId) {
+        let _ = (tenant, seat, conversation);
+    }
+}
+
+/// What to know of a contact before accepting it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OfferContext {
+    /// The channel account.
+    pub account: AccountId,
+    /// The priority class.
+    pub class: ClassName,
+    /// Skills asked for on top of the queue's.
+    pub skills: Vec<(SkillName, Level)>,
+    /// It had been offered or assigned before.
+    pub returned: bool,
+    /// What the customer wants to be called.
+    pub customer: Option<Arc<str>>,
+}
+
+/// What a desk shows to choose from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Catalogue {
+    /// The agent's name.
+    pub agent: String,
+    /// Lists and thresholds of the policy's `[desk]` table, defaults filled in.
+    pub desk: Arc<Desk>,
+    /// Queues of the active policy.
+    pub queues: Arc<[CatalogueQueue]>,
+}
+
+/// A queue as a desk needs it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CatalogueQueue {
+    /// Its name.
+    pub name: String,
+    /// How long a seat may take to accept.
+    pub offer_timeout: Millis,
+    /// Wrap-up after a segment; zero for none.
+    pub wrap_up: Millis,
 }
 
 /// A desk as the router sees it.
@@ -103,6 +210,14 @@ pub trait SeatSink: Send + Sync + 'static {
 
     /// Another desk signed in on the seat.
     fn replaced(&self);
+
+    /// The customer of a conversation that this seat serves is writing: ephemeral, may be dropped. Must not block.
+    fn typing(&self, conversation: ConversationId) {
+        let _ = conversation;
+    }
+
+    /// Another policy is active: the catalogue may have changed. Must not block.
+    fn policy_changed(&self) {}
 }
 
 /// A seat as the machine sees it.
