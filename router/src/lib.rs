@@ -24,4 +24,6 @@ pub mod metrics;
 #[cfg(not(shuttle))]
 pub mod node;
 pub mod primitive;
+#[cfg(not(shuttle))]
+pub mod standing;
 pub mod transcript;

@@ -31,7 +31,7 @@ mod timers;
 
 pub use guard::Guard;
 pub use ledger::Ledger;
-pub use tenant::{Digests, RestoreError, Tenant};
+pub use tenant::{ClassTable, Digests, OpenContact, OpenStage, RestoreError, Tenant};
 
 /// Version of the deciding code. A tenant decides by the version in its state, raised by an entry once every replica can.
 pub const SEM_VERSION: u32 = 1;

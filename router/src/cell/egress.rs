@@ -19,8 +19,9 @@ use crate::transcript::Added;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tidegate_matcher::ring::spsc;
+use tidegate_model::input::Input;
 use tidegate_model::output::{Item, Outcome, Output};
-use tidegate_model::{Seq, TenantId};
+use tidegate_model::{Seq, TenantId, codec};
 
 /// Outputs of one tenant in a row.
 pub(crate) struct Run {
@@ -68,10 +69,15 @@ impl Decided {
         }
     }
 
+    /// The entry `seq`, as far as this batch has it.
+    fn carried(&self, seq: Seq) -> Option<&Carried> {
+        let own = seq.0.checked_sub(self.first.0).and_then(|i| self.entries.get(i as usize));
+        own.or_else(|| self.late.iter().find(|(of, _)| *of == seq).map(|(_, carried)| carried))
+    }
+
     /// Where the entry `seq` stands in the log, as far as this batch knows.
     fn position(&self, seq: Seq) -> Option<u64> {
-        let own = seq.0.checked_sub(self.first.0).and_then(|i| self.entries.get(i as usize)).map(|carried| carried.position);
-        own.or_else(|| self.late.iter().find(|(of, _)| *of == seq).map(|(_, carried)| carried.position))
+        self.carried(seq).map(|carried| carried.position)
     }
 }
 
@@ -98,12 +104,38 @@ impl Egress {
         }
     }
 
+    /// Tells the sink what was asked for by the contacts that begin or ask for an agent in these outputs: the outputs name
+    /// the queue, and the entry the rest.
+    fn tell_asked(&mut self, tenant: TenantId, outputs: &[Output], decided: &Decided) {
+        let Some(_pass) = self.shared.fence.enter(self.shared.term.0) else { return };
+        let mut last = None;
+        for output in outputs {
+            let Output::Transcript { conversation, seq, item: Item::Began { .. } | Item::Queued { .. }, .. } = output else {
+                continue;
+            };
+            if last == Some((*conversation, *seq)) {
+                continue;
+            }
+            last = Some((*conversation, *seq));
+            let entry = decided.carried(*seq).and_then(|carried| codec::decode(&carried.bytes).ok());
+            if let Some(Input::Inbound(inbound)) = entry.map(|entry| entry.input)
+                && inbound.conversation == *conversation
+            {
+                let sink = &mut self.sink;
+                if catch_unwind(AssertUnwindSafe(|| sink.asked(tenant, &inbound))).is_err() {
+                    self.shared.sink_panics.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
     /// Emits one batch.
     pub fn emit(&mut self, mut decided: Decided) {
         self.index(&decided);
         let mut from = 0;
         for run in &decided.runs {
             let outputs = &decided.outputs[from..from + run.outputs];
+            self.tell_asked(run.tenant, outputs, &decided);
             self.hand_on(run.tenant, outputs);
             from += run.outputs;
         }

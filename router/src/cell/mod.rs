@@ -72,6 +72,7 @@ pub use snapshots::StateError;
 pub use stages::{Stage, StageSummary, Stages};
 pub use start::{Cell, StartError};
 
+use tidegate_model::input::Inbound;
 use tidegate_model::output::Output;
 use tidegate_model::{Millis, Seq, TenantId, Term, Timestamp};
 
@@ -84,6 +85,11 @@ use tidegate_model::{Millis, Seq, TenantId, Term, Timestamp};
 pub trait CellSink: Send + 'static {
     /// Takes the outputs of one tenant, in order. Replies are among them, but have been or will be answered by the cell.
     fn outputs(&mut self, tenant: TenantId, outputs: &[Output]);
+
+    /// What a customer asked for whose contact begins, or asks for an agent, in the outputs that follow.
+    fn asked(&mut self, tenant: TenantId, inbound: &Inbound<'_>) {
+        let _ = (tenant, inbound);
+    }
 }
 
 /// A sink that drops everything, for embedders that only query.

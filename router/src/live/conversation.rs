@@ -18,7 +18,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tidegate_model::ids::{ConversationId, TenantId};
+use tidegate_model::ids::{ConversationId, SeatId, TenantId};
 use tidegate_model::port::{Egress, Watch};
 use tokio::time::Instant;
 
@@ -44,7 +44,7 @@ pub enum Party {
     /// The customer.
     Customer,
     /// A seat.
-    Seat(tidegate_model::ids::SeatId),
+    Seat(SeatId),
 }
 
 /// All slots of one node, with their nursery's address.
@@ -71,6 +71,8 @@ struct Slot {
     waking: AtomicU64,
     watchers: Mutex<Vec<Watcher>>,
     signals: Mutex<Vec<(Party, Instant)>>,
+    /// A seat whose typing the connections have not been told yet; 0 for none.
+    typing: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -142,6 +144,9 @@ impl Conversations {
                 return false;
             }
             signals.push((party, until));
+        }
+        if let Party::Seat(seat) = party {
+            slot.typing.store(seat.0, Ordering::Release);
         }
         self.ring(&slot);
         true
@@ -231,6 +236,7 @@ impl Slot {
             waking: AtomicU64::new(0),
             watchers: Mutex::new(Vec::new()),
             signals: Mutex::new(Vec::new()),
+            typing: AtomicU64::new(0),
         }
     }
 
@@ -284,10 +290,14 @@ impl ConversationHalf {
         if n == 0 {
             return;
         }
+        let typing = self.slot.typing.swap(0, Ordering::AcqRel);
         let watchers = self.slot.watchers().clone();
         for watcher in watchers {
             self.slot.waking.store(watcher.id, Ordering::Release);
             watcher.egress.wake(self.slot.key.conversation, n);
+            if typing != 0 {
+                watcher.egress.typing(self.slot.key.conversation, SeatId(typing));
+            }
         }
         self.slot.waking.store(0, Ordering::Release);
         table.counters.wakes.fetch_add(1, Ordering::Relaxed);

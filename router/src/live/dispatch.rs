@@ -9,11 +9,13 @@ use super::outbox::OpenRow;
 use super::root::Tree;
 use super::seat::SeatKey;
 use crate::cell::CellSink;
+use crate::standing::Feed;
 use dashmap::DashMap;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidegate_model::ids::TenantId;
+use tidegate_model::input::Inbound;
 use tidegate_model::output::Output;
 
 /// Counts of one tenant since the start.
@@ -54,12 +56,13 @@ impl Shared {
 pub struct Dispatcher {
     tree: Tree,
     shared: Arc<Shared>,
+    feed: Feed,
     seen: BTreeSet<TenantId>,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(tree: Tree, shared: Arc<Shared>) -> Self {
-        Self { tree, shared, seen: BTreeSet::new() }
+    pub(crate) fn new(tree: Tree, shared: Arc<Shared>, feed: Feed) -> Self {
+        Self { tree, shared, feed, seen: BTreeSet::new() }
     }
 
     fn output(&self, tenant: TenantId, output: &Output) {
@@ -75,7 +78,10 @@ impl Dispatcher {
                 self.tree.outboxes.opened(tenant, OpenRow { id: *id, valid_until: *valid_until, effect: *effect });
             }
             Output::EffectClosed { id } => self.tree.outboxes.closed(tenant, *id),
-            Output::PolicyActive { hash, .. } => drop(self.shared.policies.insert(tenant, *hash)),
+            Output::PolicyActive { hash, .. } => {
+                self.shared.policies.insert(tenant, *hash);
+                self.tree.seats.policy_changed(tenant);
+            }
             _ => {}
         }
     }
@@ -112,8 +118,14 @@ impl CellSink for Dispatcher {
                 Self::count(&mut counts, output);
             }
         }
+        // Before anybody is told of an item or an offer: whoever asks about it then is answered from what stands here.
+        self.feed.outputs(tenant, outputs);
         for output in outputs {
             self.output(tenant, output);
         }
+    }
+
+    fn asked(&mut self, _: TenantId, inbound: &Inbound<'_>) {
+        self.feed.asked(inbound);
     }
 }

@@ -23,15 +23,18 @@ mod root;
 mod rows;
 mod seat;
 mod told;
+mod typing;
 
 pub use conversation::{Census, ConversationKey, Party, SIGNAL_SPAN_MAX, SIGNALS_MAX, WATCHERS_MAX};
 pub use dispatch::{ContactCounts, Dispatcher};
 pub use outbox::OutboxKey;
 pub use push::{Delivery, Promise, PushAnswer, PushChannel};
 pub use seat::{NOTICES_MAX, SeatKey, WAKES_MAX};
+pub use typing::{TYPING_EVERY, TYPISTS_MAX};
 
 use crate::cell::CellHandle;
 use crate::gauge::Gauges;
+use crate::standing::Standings;
 use back::Back;
 use conversation::Conversations;
 use nursery::Family;
@@ -42,7 +45,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate_model::ids::{ConversationId, SeatId, TenantId};
-use tidegate_model::port::{Egress, SeatSink, Watch};
+use tidegate_model::port::{Egress, OfferContext, SeatSink, Standing, Watch};
+use typing::{Direction, Limiter};
+
+/// How long one sign of typing holds.
+const TYPING_SHOWN: Duration = Duration::from_secs(5);
 
 /// Why a half ended when it went to rest; any other end is a fault.
 pub(crate) const RESTED: &str = "rested";
@@ -170,6 +177,8 @@ struct Inner {
     tree: Tree,
     back: Back,
     dispatch: Arc<dispatch::Shared>,
+    standings: Standings,
+    typing: Limiter,
     warden: tokio::sync::OnceCell<Warden>,
 }
 
@@ -201,12 +210,13 @@ impl Live {
         }
         let dispatch = Arc::new(dispatch::Shared::default());
         let tree = Tree { conversations, seats, outboxes, config, counters };
-        Self { inner: Arc::new(Inner { tree, back, dispatch, warden: tokio::sync::OnceCell::new() }) }
+        let (standings, typing) = (Standings::new(gauges), Limiter::new(gauges));
+        Self { inner: Arc::new(Inner { tree, back, dispatch, standings, typing, warden: tokio::sync::OnceCell::new() }) }
     }
 
     /// What the cell hands its outputs to.
     pub fn sink(&self) -> Dispatcher {
-        Dispatcher::new(self.inner.tree.clone(), Arc::clone(&self.inner.dispatch))
+        Dispatcher::new(self.inner.tree.clone(), Arc::clone(&self.inner.dispatch), self.inner.standings.feed())
     }
 
     /// Starts the actors on the current runtime; what came in before is looked at now.
@@ -214,7 +224,8 @@ impl Live {
     /// # Errors
     /// [`LiveError`] when the root did not start.
     pub async fn start(&self, cell: CellHandle) -> Result<(), LiveError> {
-        self.inner.back.attach(cell);
+        self.inner.back.attach(cell.clone());
+        self.inner.standings.start(cell).await;
         let tree = self.inner.tree.clone();
         self.inner.warden.get_or_try_init(|| Warden::start(tree)).await.map_err(|error| LiveError::Tree(Box::new(error)))?;
         Ok(())
@@ -243,6 +254,41 @@ impl Live {
     /// Parties that type now.
     pub fn signals(&self, key: ConversationKey) -> Vec<Party> {
         self.inner.tree.conversations.signals(key)
+    }
+
+    /// Where a conversation's contact stands in its queue; nothing when it does not wait. See [`crate::standing`].
+    pub fn standing(&self, tenant: TenantId, conversation: ConversationId) -> Option<Standing> {
+        self.inner.standings.standing(tenant, conversation)
+    }
+
+    /// What to know of a contact beside its offer.
+    pub fn context(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+    ) -> impl Future<Output = Option<OfferContext>> + Send + 'static {
+        let standings = self.inner.standings.clone();
+        async move { standings.context(tenant, conversation).await }
+    }
+
+    /// Keeps what a customer wants to be called, in memory only.
+    pub fn introduce(&self, tenant: TenantId, conversation: ConversationId, name: &str) {
+        self.inner.standings.introduce(tenant, conversation, name);
+    }
+
+    /// The customer is writing: told to the desk that serves the conversation. False when it went nowhere.
+    pub fn customer_types(&self, tenant: TenantId, conversation: ConversationId) -> bool {
+        let key = ConversationKey { tenant, conversation };
+        let Some(seat) = self.inner.standings.served_by(tenant, conversation) else { return false };
+        self.inner.typing.admits(key, Direction::ToDesk) && self.inner.tree.seats.typing(SeatKey { tenant, seat }, conversation)
+    }
+
+    /// The agent is writing: told to the conversation's connections, when the seat serves it. False when it went nowhere.
+    pub fn agent_types(&self, tenant: TenantId, seat: SeatId, conversation: ConversationId) -> bool {
+        let key = ConversationKey { tenant, conversation };
+        self.inner.standings.served_by(tenant, conversation) == Some(seat)
+            && self.inner.typing.admits(key, Direction::ToCustomer)
+            && self.signal(key, Party::Seat(seat), TYPING_SHOWN)
     }
 
     /// Registers an account's way to its provider, before the cell starts. False when the account has one.
@@ -331,6 +377,7 @@ impl Live {
     /// Lets go of the cell and tells the tree to end, without waiting: for a node that was dropped instead of drained.
     pub fn close(&self) {
         self.inner.back.detach();
+        self.inner.standings.detach();
         if let Some(warden) = self.inner.warden.get() {
             warden.close();
         }

@@ -27,6 +27,8 @@ use tidegate_model::port::{SeatSink, Watch};
 pub const NOTICES_MAX: usize = 256;
 /// Conversations with a wake waiting for one desk at most.
 pub const WAKES_MAX: usize = 256;
+/// Conversations whose customers' typing waits for one desk at most; more are dropped.
+pub const TYPING_MAX: usize = 16;
 /// So many panics of a desk's sink, and it is let go.
 const STRIKES: u32 = 3;
 
@@ -62,6 +64,8 @@ struct Slot {
 struct Inbox {
     notices: VecDeque<SeatNotice>,
     wakes: Vec<(ConversationId, u32)>,
+    typing: Vec<ConversationId>,
+    policy_changed: bool,
     resync: bool,
 }
 
@@ -122,6 +126,30 @@ impl Seats {
             }
         }
         self.ring(&slot);
+    }
+
+    /// The customer of a conversation that the seat serves is writing. False when there is no desk, or no room.
+    pub(crate) fn typing(&self, key: SeatKey, conversation: ConversationId) -> bool {
+        let Some(slot) = self.slot(key) else { return false };
+        {
+            let mut inbox = slot.inbox();
+            if inbox.typing.len() >= TYPING_MAX || inbox.typing.contains(&conversation) {
+                return false;
+            }
+            inbox.typing.push(conversation);
+        }
+        self.ring(&slot);
+        true
+    }
+
+    /// Another policy is active: every desk of the tenant is told. O(seats with a desk).
+    pub(crate) fn policy_changed(&self, tenant: TenantId) {
+        let slots: Vec<_> =
+            self.slots.iter().filter(|slot| slot.key().tenant == tenant).map(|slot| Arc::clone(slot.value())).collect();
+        for slot in slots {
+            slot.inbox().policy_changed = true;
+            self.ring(&slot);
+        }
     }
 
     /// Registers the seat's desk; an earlier one is told that it was replaced.
@@ -242,8 +270,13 @@ impl Desk {
     }
 
     fn wake(&self, conversation: ConversationId, n: u32) {
+        self.guarded(|sink| sink.wake(conversation, n));
+    }
+
+    /// A call that is known to be this sink's while it runs.
+    fn guarded(&self, call: impl FnOnce(&dyn SeatSink)) {
         self.busy.store(true, Ordering::Release);
-        self.sink.wake(conversation, n);
+        call(&*self.sink);
         self.busy.store(false, Ordering::Release);
     }
 }
@@ -306,11 +339,12 @@ impl SeatHalf {
                 }
                 continue;
             }
-            let (notices, wakes) = {
+            let Inbox { notices, wakes, typing, policy_changed, .. } = {
                 let mut inbox = self.slot.inbox();
-                (std::mem::take(&mut inbox.notices), std::mem::take(&mut inbox.wakes))
+                let resync = inbox.resync;
+                std::mem::replace(&mut *inbox, Inbox { resync, ..Inbox::default() })
             };
-            if notices.is_empty() && wakes.is_empty() {
+            if notices.is_empty() && wakes.is_empty() && typing.is_empty() && !policy_changed {
                 return;
             }
             table.counters.notices.fetch_add(notices.len() as u64, Ordering::Relaxed);
@@ -321,6 +355,12 @@ impl SeatHalf {
             }
             for (conversation, n) in wakes {
                 desk.wake(conversation, n);
+            }
+            if policy_changed {
+                desk.guarded(|sink| sink.policy_changed());
+            }
+            for conversation in typing {
+                desk.guarded(|sink| sink.typing(conversation));
             }
         }
     }

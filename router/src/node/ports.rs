@@ -8,9 +8,11 @@ use super::NodeHandle;
 use std::sync::Arc;
 use tidegate_model::ids::{ConversationId, SeatId, TenantId};
 use tidegate_model::input::{Inbound, InboundAct, Input, SeatAct, SeatInput};
-use tidegate_model::limits::BODY_BYTES_MAX;
+use tidegate_model::limits::{BODY_BYTES_MAX, NAME_BYTES_MAX};
 use tidegate_model::output::Outcome;
-use tidegate_model::port::{BoxFuture, Egress, Ingress, PortError, SeatPort, SeatSink, SeatSnapshot, TranscriptItem, Watch};
+use tidegate_model::port::{
+    BoxFuture, Egress, Ingress, OfferContext, PortError, SeatPort, SeatSink, SeatSnapshot, Standing, TranscriptItem, Watch,
+};
 use tidegate_model::time::Millis;
 
 /// What a read of transcripts is told when too many are under way.
@@ -48,6 +50,20 @@ impl Ingress for NodeHandle {
     fn watch(&self, tenant: TenantId, conversation: ConversationId, egress: Arc<dyn Egress>) -> Box<dyn Watch> {
         self.inner.live.watch(tenant, conversation, egress)
     }
+
+    fn standing(&self, tenant: TenantId, conversation: ConversationId) -> Option<Standing> {
+        self.inner.live.standing(tenant, conversation)
+    }
+
+    fn typing(&self, tenant: TenantId, conversation: ConversationId) {
+        self.inner.live.customer_types(tenant, conversation);
+    }
+
+    fn introduce(&self, tenant: TenantId, conversation: ConversationId, name: &str) {
+        if name.len() <= NAME_BYTES_MAX {
+            self.inner.live.introduce(tenant, conversation, name);
+        }
+    }
 }
 
 impl SeatPort for NodeHandle {
@@ -65,6 +81,14 @@ impl SeatPort for NodeHandle {
 
     fn watch(&self, tenant: TenantId, seat: SeatId, sink: Arc<dyn SeatSink>) -> Box<dyn Watch> {
         self.inner.live.watch_seat(tenant, seat, sink)
+    }
+
+    fn context(&self, tenant: TenantId, conversation: ConversationId) -> BoxFuture<Option<OfferContext>> {
+        Box::pin(self.inner.live.context(tenant, conversation))
+    }
+
+    fn typing(&self, tenant: TenantId, seat: SeatId, conversation: ConversationId) {
+        self.inner.live.agent_types(tenant, seat, conversation);
     }
 }
 

@@ -24,6 +24,7 @@ mod views;
 
 pub use digest::Digests;
 pub use snapshot::RestoreError;
+pub use views::{ClassTable, OpenContact, OpenStage};
 
 use crate::dedup::Dedup;
 use crate::dirty::Dirty;

@@ -6,9 +6,12 @@ use super::Tenant;
 use super::state::{Owner, Stage};
 use alloc::vec::Vec;
 use tidegate_matcher::market::SeatSlot;
+use tidegate_model::limits::REQUEST_SKILLS_MAX;
 use tidegate_model::output::{Effect, Presence};
 use tidegate_model::port::{OpenClaim, OpenOffer, SeatSnapshot};
-use tidegate_model::{ConversationId, EffectId, QueueName, SeatId, Timestamp};
+use tidegate_model::{
+    AccountId, ClassName, ContactId, ConversationId, EffectId, Level, Millis, OfferId, QueueName, SeatId, SkillName, Timestamp,
+};
 
 use crate::ledger::Ledger;
 
@@ -38,7 +41,99 @@ pub struct SeatView {
     pub units: u16,
 }
 
+/// An open contact, for whoever builds a view beside the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenContact {
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// The contact.
+    pub contact: ContactId,
+    /// The channel account.
+    pub account: AccountId,
+    /// Newest transcript number.
+    pub n: u32,
+    /// The queue that it asked for.
+    pub queue: QueueName,
+    /// Its priority class.
+    pub class: ClassName,
+    /// Skills asked for on top of the queue's; unused places are none.
+    pub skills: [(SkillName, Level); REQUEST_SKILLS_MAX],
+    /// When it asked for an agent: its seniority.
+    pub requested_at: Option<Timestamp>,
+    /// The offer that is out.
+    pub offer: OfferId,
+    /// Offers so far.
+    pub offers: u16,
+    /// Segments served.
+    pub segments: u16,
+    /// Who has it.
+    pub stage: OpenStage,
+}
+
+/// Who has an open contact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenStage {
+    /// A bot, or people after a fault: it stands in no queue.
+    WithBot,
+    /// It waits, offers out included.
+    Waiting,
+    /// A seat.
+    Served(SeatId),
+}
+
+/// Priority classes of the active policy, with their head starts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClassTable {
+    /// Each class.
+    pub classes: Vec<(ClassName, Millis)>,
+    /// The class of requests that name none.
+    pub default: ClassName,
+}
+
 impl Tenant {
+    /// Open contacts among `slots` conversation slots from `from` on, and where to go on; `None` at the end. O(slots): ask in
+    /// pieces, so that no question holds up decisions.
+    pub fn open_contacts(&self, from: u32, slots: u32) -> (Vec<OpenContact>, Option<u32>) {
+        let end = self.conversations.end();
+        let to = end.min(from.saturating_add(slots));
+        let mut open = Vec::new();
+        for c in (from..to).filter_map(|slot| self.conversations.get(slot)) {
+            let stage = match c.owner {
+                Owner::Nobody => continue,
+                Owner::Bot | Owner::Manual => OpenStage::WithBot,
+                Owner::Lane | Owner::Offer => OpenStage::Waiting,
+                Owner::Seat => OpenStage::Served(c.seat),
+            };
+            open.push(OpenContact {
+                conversation: c.id,
+                contact: c.contact,
+                account: c.account,
+                n: c.n,
+                queue: c.queue_name,
+                class: c.class_name,
+                skills: self.lane_sets.get(c.lane_set as usize).map_or_else(Default::default, |set| set.extra),
+                requested_at: (c.requested_at != Timestamp::NEVER).then_some(c.requested_at),
+                offer: self.engagements.get(c.engagement).filter(|_| c.owner == Owner::Offer).map_or(OfferId::NONE, |e| e.id),
+                offers: c.offers,
+                segments: c.segments,
+                stage,
+            });
+        }
+        (open, (to < end).then_some(to))
+    }
+
+    /// Priority classes of the active policy.
+    pub fn classes(&self) -> ClassTable {
+        let Some(plan) = &self.plan else { return ClassTable::default() };
+        let default = plan.classes.get(usize::from(plan.default_class)).map_or(ClassName::NONE, |class| class.name);
+        ClassTable { classes: plan.classes.iter().map(|class| (class.name, class.head_start)).collect(), default }
+    }
+
+    /// The name of a seat's agent; `None` when the roster has no such seat.
+    pub fn agent_name(&self, id: SeatId) -> Option<&str> {
+        self.seats.get(self.seat_slot(id)?).map(|seat| seat.name.as_str())
+    }
+
     /// The ledger.
     pub fn ledger(&self) -> Ledger {
         self.ledger
