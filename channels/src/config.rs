@@ -5,6 +5,7 @@
 
 use crate::auth::{Clock, KeyRing, TokenAuthority, system_clock};
 use crate::names::NameTable;
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_model::limits::{BODY_BYTES_MAX, NAME_BYTES_MAX};
@@ -35,6 +36,58 @@ pub struct Inbox {
     pub verified_only: bool,
     /// Secrets by which the site signs identities.
     pub site_keys: Option<KeyRing>,
+    /// What its page shows before a conversation.
+    pub face: Face,
+}
+
+/// A text in both languages.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Both {
+    /// English.
+    pub en: String,
+    /// 简体中文.
+    pub zh: String,
+}
+
+impl Both {
+    /// A text that has one; `zh` repeats `en` where there is none.
+    pub fn new(en: &str, zh: Option<&str>) -> Self {
+        Self { en: en.to_owned(), zh: zh.unwrap_or(en).to_owned() }
+    }
+}
+
+/// What an inbox shows before a conversation, as `GET /v1/web/inbox` gives it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Face {
+    /// Who speaks here.
+    pub name: Both,
+    /// Head of the page.
+    pub title: Both,
+    /// First words; may be empty.
+    pub greeting: Both,
+    /// Languages offered, the preferred one first.
+    pub languages: Vec<String>,
+    /// Whether the elders' mode is offered.
+    pub elder_mode: bool,
+    /// Whether the human button comes before anything else.
+    pub human_first: bool,
+    /// Largest file that may be sent; 0 while files are off.
+    pub file_bytes_max: u64,
+}
+
+impl Face {
+    /// The face of an inbox of which nothing but the name is known.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: Both::new(name, None),
+            title: Both::new("Chat with us", Some("在线客服")),
+            greeting: Both::default(),
+            languages: vec!["en".to_owned(), "zh".to_owned()],
+            elder_mode: true,
+            human_first: false,
+            file_bytes_max: 0,
+        }
+    }
 }
 
 /// Limits of customers' connections.

@@ -133,6 +133,8 @@ counters! {
     frames_refused,
     /// Frames refused for speed.
     frames_limited,
+    /// Signs of typing passed on, both ways.
+    typing_in,
     /// Connections closed for invalid UTF-8.
     closed_utf8,
     /// Connections closed for a giant frame.

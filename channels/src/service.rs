@@ -63,6 +63,11 @@ impl Shared {
         self.by_name.get(name).map(|at| &self.config.inboxes[*at])
     }
 
+    /// The inbox of an account.
+    pub fn inbox_of(&self, tenant: TenantId, account: AccountId) -> Option<&Inbox> {
+        self.by_account.get(&(tenant, account)).map(|at| &self.config.inboxes[*at])
+    }
+
     /// Whether any inbox lets this origin in; no origin is let in.
     pub fn any_inbox_allows(&self, headers: &HeaderMap) -> Result<Option<String>, Problem> {
         let Some(origin) = origin_of(headers)? else { return Ok(None) };
@@ -229,6 +234,8 @@ pub fn router(
         .route("/v1/web/request_agent", post(crate::web::http::request_agent))
         .route("/v1/web/messages", post(crate::web::http::message))
         .route("/v1/web/leave", post(crate::web::http::leave))
+        .route("/v1/web/typing", post(crate::web::http::typing))
+        .route("/v1/web/inbox", get(crate::web::http::inbox))
         .route("/v1/web/transcript", get(crate::web::http::transcript))
         .route("/v1/web/events", get(crate::web::http::events))
         .route("/v1/web/ws", get(crate::web::http::websocket))

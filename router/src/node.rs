@@ -10,6 +10,7 @@
 //! environment: `src/` reads those. Every await here runs on the runtime that is given to [`Node::start`].
 
 mod bootstrap;
+mod catalogue;
 mod policy;
 mod ports;
 
@@ -89,6 +90,7 @@ struct Inner {
     runtime: tokio::runtime::Handle,
     reads: Arc<tokio::sync::Semaphore>,
     texts: PolicyTexts,
+    catalogues: catalogue::Catalogues,
     draining: AtomicBool,
     started: Instant,
     recovery: RecoveryReport,
@@ -156,6 +158,7 @@ where
             runtime: handle,
             reads,
             texts: PolicyTexts::new(policy_texts),
+            catalogues: catalogue::Catalogues::default(),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             recovery,

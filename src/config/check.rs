@@ -21,6 +21,9 @@ use tidegate_router::cell::Retain;
 use tidegate_router::node::{PolicyText, TenantConfig};
 use tracing_subscriber::EnvFilter;
 
+/// Longest text of an inbox's face, a language.
+const FACE_BYTES_MAX: usize = 512;
+
 /// A configuration, read and checked.
 #[derive(Debug)]
 pub struct Checked {
@@ -219,7 +222,9 @@ fn read_inboxes(tenant: &Tenant, tenant_at: &Field, known: &mut Vec<channels::In
                 faults.add(&at.then("origins").at(i), &field("origins"), problem);
             }
         }
-        known.push(web_inbox(account, inbox));
+        let mut made = web_inbox(account, inbox);
+        made.face = face(inbox, &at.then("face"), faults);
+        known.push(made);
     }
 }
 
@@ -231,14 +236,42 @@ fn web_inbox(account: (TenantId, AccountId), inbox: &Inbox) -> channels::Inbox {
         origins: inbox.origins.clone(),
         verified_only: false,
         site_keys: None,
+        face: channels::config::Face::named(&inbox.name),
     }
+}
+
+/// What the inbox's page shows; defaults where the file says nothing.
+fn face(inbox: &Inbox, at: &Field, faults: &mut Faults<'_>) -> channels::config::Face {
+    let mut face = channels::config::Face::named(&inbox.name);
+    let field = |part: &str| format!("inbox \"{}\".face.{part}", inbox.name);
+    let said = [("display", &inbox.face.display), ("title", &inbox.face.title), ("greeting", &inbox.face.greeting)];
+    let places = [&mut face.name, &mut face.title, &mut face.greeting];
+    for ((part, words), place) in said.into_iter().zip(places) {
+        let Some(words) = words else { continue };
+        let longest = words.en.len().max(words.zh.as_deref().map_or(0, str::len));
+        if words.en.is_empty() || longest > FACE_BYTES_MAX {
+            faults.add(&at.then(part), &field(part), format!("1 to {FACE_BYTES_MAX} bytes a language; en is needed"));
+        }
+        *place = channels::config::Both::new(&words.en, words.zh.as_deref());
+    }
+    if let Some(languages) = &inbox.face.languages {
+        let known = ["en", "zh"];
+        for (i, language) in languages.iter().enumerate().filter(|(_, language)| !known.contains(&language.as_str())) {
+            faults.add(&at.then("languages").at(i), &field("languages"), unknown(language, &known));
+        }
+        face.languages.clone_from(languages);
+    }
+    face.elder_mode = inbox.face.elder_mode.unwrap_or(face.elder_mode);
+    face.human_first = inbox.face.human_first.unwrap_or(face.human_first);
+    face
 }
 
 /// The channels' own rule, asked with an inbox that has this origin and nothing else.
 fn check_origin(origin: &str) -> Result<(), String> {
     let ring = channels::KeyRing::new(vec![channels::Key::new("check", vec![0; 32])]).map_err(|error| error.to_string())?;
     let authority = Arc::new(channels::TokenAuthority::new(ring, channels::auth::system_clock()));
-    let inbox = Inbox { name: "check".into(), account: 1, origins: vec![origin.to_owned()], weight: 1, queue: None };
+    let origins = vec![origin.to_owned()];
+    let inbox = Inbox { name: "check".into(), account: 1, origins, weight: 1, queue: None, face: Face::default() };
     let names = channels::NameTable::new(Vec::<String>::new());
     let inbox = web_inbox((TenantId(1), AccountId(1)), &inbox);
     channels::Config::new(vec![inbox], authority, names).check().map_err(|error| error.to_string())

@@ -130,6 +130,37 @@ pub struct Inbox {
     pub weight: u16,
     /// Queue of requests that name none.
     pub queue: Option<String>,
+    /// What its page shows before a conversation.
+    #[serde(default)]
+    pub face: Face,
+}
+
+/// What an inbox's page shows before a conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Face {
+    /// What the page calls the inbox; its name without it.
+    pub display: Option<Words>,
+    /// Head of the page.
+    pub title: Option<Words>,
+    /// First words to a customer.
+    pub greeting: Option<Words>,
+    /// Languages offered, en and zh, the preferred one first.
+    pub languages: Option<Vec<String>>,
+    /// Whether the elders' mode is offered; it is by default.
+    pub elder_mode: Option<bool>,
+    /// Whether the human button comes before anything else.
+    pub human_first: Option<bool>,
+}
+
+/// A text in both languages.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Words {
+    /// English.
+    pub en: String,
+    /// Chinese; the English text without it.
+    pub zh: Option<String>,
 }
 
 const fn one() -> u16 {

@@ -139,6 +139,7 @@ fn floor_config(plan: &Plan) -> anyhow::Result<FloorConfig> {
         origins: Vec::new(),
         verified_only: false,
         site_keys: None,
+        face: tidegate_channels::config::Face::named(customer::INBOX),
     };
     let key = Key::new("demo", random()?.to_vec());
     Ok(FloorConfig { listen: "127.0.0.1:0".into(), node, inboxes: vec![inbox], key, admins: Vec::new(), tune: |_| {} })

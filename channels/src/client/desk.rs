@@ -37,6 +37,16 @@ pub struct OfferSeen {
     pub deadline: u64,
     /// Log time when the offer was told: count down from `deadline - now`.
     pub now: u64,
+    /// The channel's name; empty when not known.
+    pub channel: String,
+    /// The priority class; empty when not known.
+    pub class: String,
+    /// What the customer wants to be called; empty when not known.
+    pub customer: String,
+    /// The wait so far.
+    pub waited_ms: u64,
+    /// It was offered or assigned before.
+    pub returned: bool,
 }
 
 /// A claim as the desk sees it.
@@ -96,6 +106,13 @@ pub enum DeskEvent {
     },
     /// An item of a conversation that the seat serves.
     Item(ItemSeen),
+    /// A customer is writing.
+    Typing {
+        /// In which conversation.
+        conversation: String,
+    },
+    /// What the desk shows to choose from, as the protocol gives it.
+    Catalogue(Value),
     /// The server is going down.
     Bye(Duration),
 }
@@ -214,6 +231,14 @@ impl DeskClient {
     /// As [`Self::ready`].
     pub async fn accept(&mut self, offer: &str) -> Result<Ack, ClientError> {
         self.act(json!({"type": "accept", "offer": offer})).await
+    }
+
+    /// Says that the agent is writing.
+    ///
+    /// # Errors
+    /// A lost connection.
+    pub async fn typing(&mut self, claim: &str) -> Result<(), ClientError> {
+        self.send_raw(&json!({"type": "typing", "claim": claim})).await
     }
 
     /// Refuses an offer.
@@ -385,6 +410,8 @@ impl DeskClient {
                 *newest = item.n;
                 DeskEvent::Item(item)
             }
+            Some("typing") => DeskEvent::Typing { conversation: text(frame, "conversation") },
+            Some("catalogue") => DeskEvent::Catalogue(frame.clone()),
             Some("replaced") => return Err(ClientError::Replaced),
             Some("bye") => DeskEvent::Bye(Duration::from_millis(number(frame, "retry_after_ms"))),
             Some("error") => return Err(refused(&frame["problem"])),
@@ -407,6 +434,11 @@ fn offer(frame: &Value) -> OfferSeen {
         waiting_since: number(frame, "waiting_since"),
         deadline: number(frame, "deadline"),
         now: number(frame, "now"),
+        channel: text(frame, "channel"),
+        class: text(frame, "class"),
+        customer: text(frame, "customer"),
+        waited_ms: number(frame, "waited_ms"),
+        returned: frame["returned"] == true,
     }
 }
 

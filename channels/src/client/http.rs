@@ -19,6 +19,8 @@ pub struct NewVisitor {
     pub visitor: Option<String>,
     /// An identity signed by the site.
     pub identity: Option<String>,
+    /// What the customer wants to be called.
+    pub name: Option<String>,
 }
 
 /// A visitor with a token.
@@ -43,6 +45,9 @@ pub async fn open_session(base: &str, new: &NewVisitor) -> Result<Visitor, Clien
     }
     if let Some(identity) = &new.identity {
         body["identity"] = json!(identity);
+    }
+    if let Some(name) = &new.name {
+        body["name"] = json!(name);
     }
     let (status, answer) = send(base, "POST", "/v1/web/sessions", &[], body.to_string().into_bytes()).await?;
     if status != 201 {

@@ -12,7 +12,7 @@ pub mod web;
 pub use auto::{AutoAnswer, Handling, serve};
 pub use desk::{ClaimSeen, DeskClient, DeskEvent, DeskWelcome, OfferSeen, Snapshot};
 pub use http::{NewVisitor, Visitor, open_session};
-pub use web::{Begin, ItemSeen, WebClient, WebEvent};
+pub use web::{Begin, ItemSeen, StandingSeen, WebClient, WebEvent};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;

@@ -88,8 +88,28 @@ impl ItemSeen {
 pub enum WebEvent {
     /// An item.
     Item(ItemSeen),
+    /// The agent is writing.
+    Typing {
+        /// Which seat.
+        seat: String,
+    },
     /// The server is going down: come back after the pause.
     Bye(Duration),
+}
+
+/// Where the contact stands, as last told.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StandingSeen {
+    /// The queue.
+    pub queue: String,
+    /// Its place, from 1.
+    pub position: u64,
+    /// Contacts that wait.
+    pub waiting: u64,
+    /// Quantiles of the remaining wait, in milliseconds: median and nine tenths.
+    pub wait_ms: Option<(u64, u64)>,
+    /// Log time.
+    pub at: u64,
 }
 
 /// A customer's page.
@@ -103,6 +123,8 @@ pub struct WebClient {
     id_prefix: String,
     newest: u32,
     conversation: String,
+    standing: Option<StandingSeen>,
+    standings: u64,
 }
 
 impl WebClient {
@@ -120,6 +142,8 @@ impl WebClient {
             id_prefix: fresh_prefix(),
             newest: after,
             conversation: String::new(),
+            standing: None,
+            standings: 0,
         };
         client.resume().await?;
         Ok(client)
@@ -128,6 +152,32 @@ impl WebClient {
     /// The conversation's id.
     pub fn conversation(&self) -> &str {
         &self.conversation
+    }
+
+    /// Where the contact stands, as last told; nothing when it does not wait.
+    pub fn standing(&self) -> Option<&StandingSeen> {
+        self.standing.as_ref()
+    }
+
+    /// Waits until a standing is told; events meanwhile are kept. May be cancelled.
+    ///
+    /// # Errors
+    /// As [`Self::next_event`].
+    pub async fn wait_standing(&mut self) -> Result<StandingSeen, ClientError> {
+        let before = self.standings;
+        while self.standings == before {
+            let frame = self.wire()?.next().await?;
+            self.keep(&frame)?;
+        }
+        Ok(self.standing.clone().unwrap_or_default())
+    }
+
+    /// Says that the customer is writing.
+    ///
+    /// # Errors
+    /// A lost connection.
+    pub async fn typing(&mut self) -> Result<(), ClientError> {
+        self.send_raw(&json!({"type": "typing"})).await
     }
 
     /// Newest number that it has.
@@ -272,7 +322,7 @@ impl WebClient {
         loop {
             match self.next_event().await? {
                 WebEvent::Item(item) if item.kind == kind => return Ok(item),
-                WebEvent::Item(_) => {}
+                WebEvent::Item(_) | WebEvent::Typing { .. } => {}
                 WebEvent::Bye(retry_after) => return Err(ClientError::Busy { retry_after }),
             }
         }
@@ -306,7 +356,26 @@ impl WebClient {
                     return Err(ClientError::Protocol { what: format!("item {} came after {}", item.n, self.newest) });
                 }
                 self.newest = item.n;
+                if item.kind == "assigned" || item.kind == "ended" {
+                    self.standing = None;
+                }
                 self.events.push_back(WebEvent::Item(item));
+                Ok(())
+            }
+            Some("standing") => {
+                let wait = &frame["wait_ms"];
+                self.standings += 1;
+                self.standing = Some(StandingSeen {
+                    queue: text(frame, "queue"),
+                    position: number(frame, "position"),
+                    waiting: number(frame, "waiting"),
+                    wait_ms: wait.is_object().then(|| (number(wait, "p50"), number(wait, "p90"))),
+                    at: number(frame, "at"),
+                });
+                Ok(())
+            }
+            Some("typing") => {
+                self.events.push_back(WebEvent::Typing { seat: text(frame, "seat") });
                 Ok(())
             }
             Some("bye") => {

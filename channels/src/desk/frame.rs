@@ -11,10 +11,12 @@ use crate::names::NameTable;
 use crate::problem::Problem;
 use crate::web::frame::{BadFrame, hex_id};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_model::input::{SeatAct, TransferTo};
 use tidegate_model::output::{Outcome, Presence, Rescind, SeatNotice};
-use tidegate_model::port::SeatSnapshot;
+use tidegate_model::policy::Code;
+use tidegate_model::port::{Catalogue, CatalogueQueue, OfferContext, SeatSnapshot};
 use tidegate_model::{ClaimId, ConversationId, OfferId, QueueName, ReasonName, SeatId, Timestamp};
 
 /// What a desk says.
@@ -40,7 +42,10 @@ pub enum DeskFrame {
         after: u32,
     },
     /// The agent is writing.
-    Typing,
+    Typing {
+        /// In which claim.
+        claim: ClaimId,
+    },
     /// Are you there?
     Ping,
 }
@@ -145,7 +150,7 @@ fn decode_plain(kind: &str, object: &mut Object<'_>) -> Option<Result<DeskFrame,
     Some(match kind {
         "sign_in" => sign_in(object),
         "follow" => follow(object),
-        "typing" => Ok(DeskFrame::Typing),
+        "typing" => claim_of(object).map(|claim| DeskFrame::Typing { claim }),
         "ping" => Ok(DeskFrame::Ping),
         "presence" | "accept" | "decline" | "send" | "end" | "wrap_up" | "transfer" | "sign_out" => return None,
         other => Err(Problem::field(
@@ -157,6 +162,11 @@ fn decode_plain(kind: &str, object: &mut Object<'_>) -> Option<Result<DeskFrame,
             ),
         )),
     })
+}
+
+fn claim_of(object: &mut Object<'_>) -> Result<ClaimId, Problem> {
+    let missing = || Problem::field("claim", "claim is missing: 1 to 16 hexadecimal digits expected");
+    hex_id(object, "claim")?.map(ClaimId).ok_or_else(missing)
 }
 
 fn sign_in(object: &mut Object<'_>) -> Result<DeskFrame, Problem> {
@@ -316,6 +326,28 @@ pub enum ServerFrame<'a> {
         /// Suggested pause.
         retry_after_ms: u64,
     },
+    /// A customer is writing.
+    Typing {
+        /// In which conversation.
+        conversation: String,
+    },
+    /// What the desk shows to choose from.
+    Catalogue {
+        /// The agent's name.
+        agent: &'a str,
+        /// Reasons of a pause.
+        pause: &'a [Code],
+        /// Reasons of a decline.
+        decline: &'a [Code],
+        /// Queues of the active policy.
+        queues: Vec<QueueFrame<'a>>,
+        /// Channels of the tenant.
+        channels: Vec<ChannelFrame<'a>>,
+        /// An unanswered message is pressing after this.
+        warn_ms: u64,
+        /// And overdue after this.
+        breach_ms: u64,
+    },
     /// Another desk signed in on the seat.
     Replaced,
     /// The server closes; come back.
@@ -346,6 +378,92 @@ pub struct OfferFrame {
     deadline: u64,
     now: u64,
     timeout_ms: u64,
+    waited_ms: u64,
+    #[serde(flatten)]
+    card: Option<OfferCard>,
+}
+
+/// What to know before accepting, as far as it is known.
+#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
+pub struct OfferCard {
+    /// The channel's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Arc<str>>,
+    /// The priority class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Arc<str>>,
+    /// Skills asked for beyond the queue's, with levels.
+    pub skills: BTreeMap<Arc<str>, u8>,
+    /// It was offered or assigned before.
+    pub returned: bool,
+    /// What the customer wants to be called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Arc<str>>,
+}
+
+impl OfferCard {
+    /// From what the router knows; `channel` is the account's name.
+    pub fn new(context: OfferContext, channel: Option<&str>, names: &NameTable) -> Self {
+        let skills = context.skills.iter().filter_map(|(skill, level)| Some((names.text(skill.0)?, level.0)));
+        Self {
+            channel: channel.map(Arc::from),
+            class: names.text(context.class.0),
+            skills: skills.collect(),
+            returned: context.returned,
+            customer: context.customer,
+        }
+    }
+}
+
+/// A queue of the catalogue.
+#[derive(Serialize, Debug)]
+pub struct QueueFrame<'a> {
+    name: &'a str,
+    en: &'a str,
+    zh: &'a str,
+    transfer: bool,
+    offer_timeout_ms: u64,
+    wrap_up_ms: u64,
+    wrap_up: &'a [Code],
+}
+
+/// A channel of the catalogue.
+#[derive(Serialize, Debug)]
+pub struct ChannelFrame<'a> {
+    name: &'a str,
+    auto_accept: bool,
+}
+
+/// The frame of a catalogue; its names become known to `names`.
+pub(crate) fn catalogue<'a>(catalogue: &'a Catalogue, channels: impl Iterator<Item = &'a str>, names: &NameTable) -> String {
+    let desk = &*catalogue.desk;
+    let queue = |queue: &'a CatalogueQueue| {
+        names.learn(&queue.name);
+        let said = desk.queues.iter().find(|said| said.name == queue.name);
+        QueueFrame {
+            name: &queue.name,
+            en: said.map_or(&queue.name, |said| &said.en),
+            zh: said.map_or(&queue.name, |said| &said.zh),
+            transfer: said.is_none_or(|said| said.transfer),
+            offer_timeout_ms: queue.offer_timeout.0,
+            wrap_up_ms: queue.wrap_up.0,
+            wrap_up: said.and_then(|said| said.wrap_up.as_deref()).unwrap_or(&desk.wrap_up),
+        }
+    };
+    for code in desk.pause.iter().chain(&desk.decline) {
+        names.learn(&code.code);
+    }
+    let channel = |name: &'a str| ChannelFrame { name, auto_accept: desk.auto_accept.iter().any(|other| other == name) };
+    let frame = ServerFrame::Catalogue {
+        agent: &catalogue.agent,
+        pause: &desk.pause,
+        decline: &desk.decline,
+        queues: catalogue.queues.iter().map(queue).collect(),
+        channels: channels.map(channel).collect(),
+        warn_ms: desk.warn.0,
+        breach_ms: desk.breach.0,
+    };
+    frame.text()
 }
 
 /// A claim as a desk sees it.
@@ -369,8 +487,11 @@ fn presence_words(presence: Presence, names: &NameTable) -> (&'static str, Optio
     }
 }
 
+/// Cards of offers by their conversation.
+pub(crate) type Cards = BTreeMap<ConversationId, OfferCard>;
+
 /// The frame of a snapshot.
-pub(crate) fn snapshot(snapshot: &SeatSnapshot, names: &NameTable) -> String {
+pub(crate) fn snapshot(snapshot: &SeatSnapshot, cards: &Cards, names: &NameTable) -> String {
     let (presence, reason) = presence_words(snapshot.presence, names);
     let offers = snapshot.offers.iter().map(|open| OfferFrame {
         offer: open.offer.to_string(),
@@ -381,6 +502,8 @@ pub(crate) fn snapshot(snapshot: &SeatSnapshot, names: &NameTable) -> String {
         deadline: open.deadline.0,
         now: snapshot.at.0,
         timeout_ms: open.deadline.since(snapshot.at).0,
+        waited_ms: snapshot.at.since(open.waiting_since).0,
+        card: cards.get(&open.conversation).cloned(),
     });
     let claims = snapshot.claims.iter().map(|open| ClaimFrame {
         claim: open.claim.to_string(),
@@ -393,7 +516,7 @@ pub(crate) fn snapshot(snapshot: &SeatSnapshot, names: &NameTable) -> String {
 }
 
 /// The frame of a notice; `None` for one that this version does not know.
-pub(crate) fn notice(notice: &SeatNotice, names: &NameTable) -> Option<String> {
+pub(crate) fn notice(notice: &SeatNotice, card: Option<OfferCard>, names: &NameTable) -> Option<String> {
     let frame = match *notice {
         SeatNotice::Presence { presence } => {
             let (presence, reason) = presence_words(presence, names);
@@ -410,6 +533,8 @@ pub(crate) fn notice(notice: &SeatNotice, names: &NameTable) -> Option<String> {
                 deadline: deadline.0,
                 now: now.0,
                 timeout_ms: timeout.0,
+                waited_ms: now.since(waiting_since).0,
+                card,
             })
         }
         SeatNotice::Rescinded { offer, why } => ServerFrame::Rescinded {

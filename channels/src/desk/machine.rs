@@ -8,12 +8,12 @@
 
 use crate::bucket::Bucket;
 use crate::config::DeskLimits;
-use crate::desk::frame::{Command, DeskAct, DeskFrame, ServerFrame, answer, decode, notice, snapshot};
+use crate::desk::frame::{Cards, Command, DeskAct, DeskFrame, OfferCard, ServerFrame, answer, decode, notice, snapshot};
 use crate::item;
 use crate::names::NameTable;
 use crate::problem::Problem;
 use crate::web::frame::BadFrame;
-use crate::web::machine::close;
+use crate::web::machine::{TYPING_EVERY, close};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tidegate_model::output::{Outcome, Refusal, SeatNotice};
@@ -57,6 +57,18 @@ pub enum Act {
         after: u32,
         /// At most so many.
         max: usize,
+    },
+    /// Read what the desk shows to choose from; answer by [`Machine::on_catalogue`].
+    Catalogue {
+        /// Whose.
+        grant: AgentGrant,
+    },
+    /// The agent is writing: pass it on.
+    Typing {
+        /// Whose.
+        grant: AgentGrant,
+        /// In which conversation.
+        conversation: ConversationId,
     },
     /// Send a text frame.
     Send(String),
@@ -102,6 +114,9 @@ struct Cursor {
     /// The seat serves it no more: what is known is sent, then the cursor goes.
     leaving: bool,
     again_at: Option<Timestamp>,
+    /// When a sign of typing went on, each way.
+    typed_at: Option<Timestamp>,
+    told_typing_at: Option<Timestamp>,
 }
 
 impl Cursor {
@@ -132,7 +147,9 @@ pub struct Machine {
     reading_snapshot: bool,
     snapshot_wanted: bool,
     told: bool,
+    catalogue_wanted: bool,
     offers: BTreeSet<OfferId>,
+    cards: Cards,
     claims: BTreeMap<ClaimId, ConversationId>,
     cursors: BTreeMap<ConversationId, Cursor>,
     turn: ConversationId,
@@ -160,7 +177,9 @@ impl Machine {
             reading_snapshot: false,
             snapshot_wanted: false,
             told: false,
+            catalogue_wanted: false,
             offers: BTreeSet::new(),
+            cards: Cards::new(),
             claims: BTreeMap::new(),
             cursors: BTreeMap::new(),
             turn: ConversationId(0),
@@ -205,7 +224,7 @@ impl Machine {
         }
         self.strikes = 0;
         match decoded {
-            Ok(frame) => self.take(frame),
+            Ok(frame) => self.take(now, frame),
             Err(BadFrame { id, problem }) => {
                 self.refuse(id.as_deref(), &problem);
                 if matches!(self.phase, Phase::SignIn) {
@@ -227,7 +246,7 @@ impl Machine {
         }
     }
 
-    fn take(&mut self, frame: DeskFrame) -> bool {
+    fn take(&mut self, now: Timestamp, frame: DeskFrame) -> bool {
         match (frame, &self.phase) {
             (DeskFrame::Ping, _) => {
                 self.out.push_back(Act::Send(ServerFrame::Pong.text()));
@@ -279,8 +298,19 @@ impl Machine {
                     self.refuse(None, &problem.at("conversation"))
                 }
             },
-            // Ephemeral: never logged and first to be dropped.
-            (DeskFrame::Typing, _) => true,
+            // Ephemeral: never logged and first to be dropped. A claim that has just ended is no mistake of the agent's.
+            (DeskFrame::Typing { claim }, Phase::Open { grant }) => {
+                if let Some(conversation) = self.claims.get(&claim)
+                    && let Some(cursor) = self.cursors.get_mut(conversation)
+                    && !cursor.leaving
+                    && cursor.typed_at.is_none_or(|last| now >= last + TYPING_EVERY)
+                {
+                    cursor.typed_at = Some(now);
+                    self.out.push_back(Act::Typing { grant: grant.clone(), conversation: *conversation });
+                }
+                true
+            }
+            (DeskFrame::Typing { .. }, _) => true,
         }
     }
 
@@ -321,6 +351,7 @@ impl Machine {
                 self.out.push_back(Act::Send(welcome.text()));
                 self.phase = Phase::Open { grant };
                 self.snapshot_wanted = true;
+                self.catalogue_wanted = true;
             }
             Err(problem) => {
                 let code = if problem.retry_after.is_some() { close::TRY_LATER } else { close::POLICY };
@@ -333,6 +364,36 @@ impl Machine {
     /// Notices were lost: read the seat anew.
     pub fn on_overflow(&mut self) {
         self.snapshot_wanted = true;
+    }
+
+    /// Another policy is active.
+    pub fn on_policy_changed(&mut self) {
+        self.catalogue_wanted = true;
+    }
+
+    /// The catalogue was read: its frame, or nothing when it could not be.
+    pub fn on_catalogue(&mut self, frame: Option<String>) {
+        if let (Phase::Open { .. }, Some(text)) = (&self.phase, frame) {
+            self.out.push_back(Act::Send(text));
+        }
+    }
+
+    /// What to tell beside an offer; hand it over just before its notice, or before the snapshot.
+    pub fn on_card(&mut self, conversation: ConversationId, card: OfferCard) {
+        self.cards.insert(conversation, card);
+    }
+
+    /// The customer of a conversation is writing; passed over when the seat does not serve it.
+    pub fn on_typing(&mut self, now: Timestamp, conversation: ConversationId) {
+        if self.out.len() < OUT_MAX
+            && let Some(cursor) = self.cursors.get_mut(&conversation)
+            && !cursor.leaving
+            && cursor.told_typing_at.is_none_or(|last| now >= last + TYPING_EVERY)
+        {
+            cursor.told_typing_at = Some(now);
+            let conversation = item::conversation_text(conversation);
+            self.out.push_back(Act::Send(ServerFrame::Typing { conversation }.text()));
+        }
     }
 
     /// The seat was read.
@@ -350,7 +411,8 @@ impl Machine {
         self.told = true;
         self.offers = seat.offers.iter().map(|open| open.offer).collect();
         self.claims = seat.claims.iter().map(|open| (open.claim, open.conversation)).collect();
-        self.out.push_back(Act::Send(snapshot(&seat, &self.names)));
+        self.out.push_back(Act::Send(snapshot(&seat, &self.cards, &self.names)));
+        self.cards.clear();
         for open in &seat.claims {
             self.follow(open.conversation, open.n);
         }
@@ -416,7 +478,11 @@ impl Machine {
             },
             _ => true,
         };
-        if news && let Some(text) = notice(notice_in, &self.names) {
+        let card = match *notice_in {
+            SeatNotice::Offered { conversation, .. } => self.cards.remove(&conversation),
+            _ => None,
+        };
+        if news && let Some(text) = notice(notice_in, card, &self.names) {
             self.out.push_back(Act::Send(text));
         }
     }
@@ -581,6 +647,10 @@ impl Machine {
             self.snapshot_wanted = false;
             self.reading_snapshot = true;
             return Some(Act::Snapshot { grant });
+        }
+        if self.catalogue_wanted {
+            self.catalogue_wanted = false;
+            return Some(Act::Catalogue { grant });
         }
         if let Some(text) = self.next_item() {
             return Some(text);

@@ -9,7 +9,7 @@ pub(crate) mod rim;
 pub(crate) mod seats;
 mod sink;
 
-pub use frame::{Command, DeskAct, DeskFrame, ServerFrame};
+pub use frame::{Command, DeskAct, DeskFrame, OfferCard, ServerFrame};
 pub use machine::{Act, Bound, Machine};
 
 use crate::config::DeskLimits;
@@ -17,8 +17,13 @@ use crate::names::NameTable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_model::output::{Item, Outcome, Presence, Rescind, SeatNotice};
-use tidegate_model::port::{AgentGrant, OpenClaim, PortError, SeatSnapshot, TranscriptItem};
-use tidegate_model::{ClaimId, ContactId, ConversationId, Millis, OfferId, QueueName, SeatId, TenantId, Timestamp};
+use tidegate_model::port::{
+    AgentGrant, Catalogue, CatalogueQueue, OfferContext, OpenClaim, PortError, SeatSnapshot, TranscriptItem,
+};
+use tidegate_model::{
+    AccountId, ClaimId, ClassName, ContactId, ConversationId, Level, Millis, OfferId, QueueName, SeatId, SkillName, TenantId,
+    Timestamp,
+};
 
 /// Fuzz entry: the bytes as a first frame, and as frames (split at 0x0A) of an open desk whose router answers and notifies in
 /// every way. Panics are findings; so is a frame out that is not JSON, or a gap in a conversation's numbers.
@@ -46,12 +51,23 @@ pub fn fuzz_frame(data: &[u8]) {
         }
         open.on_time(Timestamp(now));
         if open.wants_notices() {
+            let context = OfferContext {
+                account: AccountId(1),
+                class: ClassName(u64::from(byte)),
+                skills: vec![(SkillName(u64::from(byte)), Level(byte))],
+                returned: byte & 1 == 0,
+                customer: std::str::from_utf8(line).ok().map(Arc::from),
+            };
+            let card = OfferCard::new(context, std::str::from_utf8(line).ok(), &NameTable::default());
+            open.on_card(ConversationId(u128::from(byte % 8) + 1), card);
             open.on_notice(&fuzz_notice(byte));
         }
         open.on_wake(ConversationId(u128::from(byte % 8)), u32::from(byte % 5));
+        open.on_typing(Timestamp(now), ConversationId(u128::from(byte % 8)));
         match byte {
             0xff => open.on_drain(Millis(1)),
             0xfe => open.on_overflow(),
+            0xfc => open.on_policy_changed(),
             0xfd => open.on_replaced(),
             _ => {}
         }
@@ -80,6 +96,13 @@ fn fuzz_answers(open: &mut Machine, now: u64, byte: u8, data: &[u8], sent: &mut 
                 3 => Err(PortError::Closed),
                 _ => Ok(Outcome::Done { contact: ContactId(1), n: 1 }),
             }),
+            Act::Catalogue { .. } => {
+                let queue = CatalogueQueue { name: "retail".to_owned(), offer_timeout: Millis(1), wrap_up: Millis(2) };
+                let agent = String::from_utf8_lossy(data).into_owned();
+                let found = Catalogue { agent, desk: Arc::default(), queues: Arc::from([queue]) };
+                let text = frame::catalogue(&found, std::iter::once("shop"), &NameTable::default());
+                open.on_catalogue((byte & 1 == 0).then_some(text));
+            }
             Act::Fetch { after, max, .. } => {
                 let item = |n| TranscriptItem { n, at: Timestamp(0), item: Item::FromCustomer, body: Arc::from(data) };
                 let to = after.saturating_add(max as u32).min(5);

@@ -4,6 +4,7 @@
 //! that comes back in time is `LinkUp`, one that does not is `LeaseEnd`. The three are told under the seat's lock, and told
 //! again while the router is busy, so that none is lost and none overtakes another.
 
+use crate::desk::frame::{self, OfferCard};
 use crate::desk::machine::{Act, Bound, Machine};
 use crate::desk::sink::Sink;
 use crate::gauges::{Part, Slot, bump};
@@ -18,9 +19,9 @@ use axum::response::Response;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_model::input::{SeatAct, SeatInput};
-use tidegate_model::output::{Outcome, Refusal};
-use tidegate_model::port::{AgentGrant, BoxFuture, PortError, SeatSink, Watch};
-use tidegate_model::{Millis, SeatId, TenantId};
+use tidegate_model::output::{Outcome, Refusal, SeatNotice};
+use tidegate_model::port::{AgentGrant, BoxFuture, Catalogue, PortError, SeatSink, Watch};
+use tidegate_model::{ConversationId, Millis, SeatId, TenantId};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, sleep_until, timeout};
 
@@ -81,13 +82,14 @@ async fn serve<P: Pipe>(shared: Arc<Shared>, mut pipe: P, slot: Slot) {
 
 async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, hold: &mut Option<Hold>) -> (u16, &'static str) {
     let limits = shared.config.desk;
-    let mut machine = Machine::new(limits, Arc::clone(&shared.config.names), shared.now());
+    let machine = &mut Machine::new(limits, Arc::clone(&shared.config.names), shared.now());
     let sink = Sink::new(limits, &shared.desk_notices);
     let mut watch: Option<Box<dyn Watch>> = None;
     let mut binding: Option<BoxFuture<Result<Binding, Problem>>> = None;
     let mut submit = None;
     let mut fetch = None;
     let mut read = None;
+    let mut catalogue = None;
     let mut drain = shared.drain.subscribe();
     let mut part = Part::new(&shared.desk_pending);
     if let Some(retry_after) = *drain.borrow_and_update() {
@@ -103,6 +105,19 @@ async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, hold: &mut Option<Hold
                 }
                 Act::Snapshot { grant } => {
                     read = Some(shared.desk_port.snapshot(grant.tenant, grant.seat));
+                    continue;
+                }
+                Act::Catalogue { grant } => {
+                    let asked = shared.desk_port.catalogue(grant.tenant, grant.seat);
+                    let shared = Arc::clone(shared);
+                    let frame: BoxFuture<Option<String>> =
+                        Box::pin(async move { Some(catalogue_frame(&shared, grant.tenant, &asked.await?)) });
+                    catalogue = Some(frame);
+                    continue;
+                }
+                Act::Typing { grant, conversation } => {
+                    bump(&shared.counters.typing_in);
+                    shared.desk_port.typing(grant.tenant, grant.seat, conversation);
                     continue;
                 }
                 Act::Submit { grant, command } => {
@@ -162,7 +177,13 @@ async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, hold: &mut Option<Hold
                 }
                 machine.on_outcome(result);
             }
+            frame = maybe(&mut catalogue) => machine.on_catalogue(frame),
             seat = maybe(&mut read) => {
+                if let (Ok(seat), Some(hold)) = (&seat, &hold) {
+                    for open in &seat.offers {
+                        add_card(shared, hold.grant.tenant, open.conversation, machine).await;
+                    }
+                }
                 machine.on_snapshot(seat);
                 // Notices that were held back may go now.
                 sink.ring();
@@ -183,7 +204,16 @@ async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, hold: &mut Option<Hold
                     machine.on_wake(conversation, n);
                 }
                 for notice in &mail.notices {
+                    if let (SeatNotice::Offered { conversation, .. }, Some(hold)) = (notice, &hold) {
+                        add_card(shared, hold.grant.tenant, *conversation, machine).await;
+                    }
                     machine.on_notice(notice);
+                }
+                if mail.policy_changed {
+                    machine.on_policy_changed();
+                }
+                for conversation in mail.typing {
+                    machine.on_typing(shared.now(), conversation);
                 }
             }
             _ = drain.changed() => {
@@ -204,6 +234,19 @@ async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, hold: &mut Option<Hold
             () = sleep_until(shared.instant(deadline)) => machine.on_time(shared.now()),
         }
     }
+}
+
+/// Hands over what to tell beside an offer. The router answers within milliseconds, or not at all.
+async fn add_card(shared: &Shared, tenant: TenantId, conversation: ConversationId, machine: &mut Machine) {
+    if let Some(context) = shared.desk_port.context(tenant, conversation).await {
+        let channel = shared.inbox_of(tenant, context.account).map(|inbox| inbox.name.as_str());
+        machine.on_card(conversation, OfferCard::new(context, channel, &shared.config.names));
+    }
+}
+
+fn catalogue_frame(shared: &Shared, tenant: TenantId, found: &Catalogue) -> String {
+    let channels = shared.config.inboxes.iter().filter(|inbox| inbox.tenant == tenant).map(|inbox| inbox.name.as_str());
+    frame::catalogue(found, channels, &shared.config.names)
 }
 
 /// The seat's lock, on an entry that is in the table.

@@ -6,7 +6,7 @@
 use crate::config::DeskLimits;
 use crate::gauges::Level;
 use crate::service::lock;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use tidegate_model::ConversationId;
 use tidegate_model::output::SeatNotice;
@@ -18,6 +18,9 @@ use tokio::sync::Notify;
 pub(crate) struct Mail {
     pub notices: VecDeque<SeatNotice>,
     pub wakes: BTreeMap<ConversationId, u32>,
+    /// Conversations whose customers type.
+    pub typing: BTreeSet<ConversationId>,
+    pub policy_changed: bool,
     pub overflow: bool,
     pub replaced: bool,
 }
@@ -51,10 +54,11 @@ impl Sink {
         let mut mail = lock(&self.mail);
         let wakes = std::mem::take(&mut mail.wakes);
         let (overflow, replaced) = (std::mem::take(&mut mail.overflow), mail.replaced);
+        let (typing, policy_changed) = (std::mem::take(&mut mail.typing), std::mem::take(&mut mail.policy_changed));
         let notices = if hold { VecDeque::new() } else { std::mem::take(&mut mail.notices) };
         drop(mail);
         self.level.shift(notices.len(), 0);
-        Mail { notices, wakes, overflow, replaced }
+        Mail { notices, wakes, typing, policy_changed, overflow, replaced }
     }
 }
 
@@ -92,6 +96,21 @@ impl SeatSink for Sink {
         self.bell.notify_one();
     }
 
+    fn typing(&self, conversation: ConversationId) {
+        let mut mail = lock(&self.mail);
+        if mail.typing.len() >= self.limits.conversations {
+            return;
+        }
+        mail.typing.insert(conversation);
+        drop(mail);
+        self.bell.notify_one();
+    }
+
+    fn policy_changed(&self) {
+        lock(&self.mail).policy_changed = true;
+        self.bell.notify_one();
+    }
+
     fn replaced(&self) {
         lock(&self.mail).replaced = true;
         self.bell.notify_one();
@@ -123,6 +142,20 @@ mod tests {
         assert_eq!(level.used(), 0);
         sink.notice(SeatNotice::Released { claim: ClaimId(30) });
         assert_eq!(sink.take(false).notices.len(), 1, "after the snapshot was asked for they count again");
+    }
+
+    #[test]
+    fn typing_is_bounded_and_told_once() {
+        let limits = DeskLimits { conversations: 4, ..DeskLimits::default() };
+        let sink = Sink::new(limits, &Level::new(1));
+        for conversation in 0..40 {
+            sink.typing(ConversationId(conversation % 10));
+        }
+        sink.policy_changed();
+        let mail = sink.take(true);
+        assert_eq!((mail.typing.len(), mail.policy_changed, mail.overflow), (4, true, false));
+        let mail = sink.take(true);
+        assert!(mail.typing.is_empty() && !mail.policy_changed);
     }
 
     #[test]

@@ -7,13 +7,15 @@ use crate::config::{SHORT_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::ids;
 use crate::item::to_json;
 use crate::json::{Object, clip};
+use crate::names::NameTable;
 use crate::problem::Problem;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::sync::Arc;
 use tidegate_model::input::{ContactRequest, FirstOwner, Inbound, InboundAct};
 use tidegate_model::limits::{REQUEST_SKILLS_MAX, REQUEST_TAGS_MAX};
 use tidegate_model::output::Outcome;
-use tidegate_model::port::CustomerGrant;
+use tidegate_model::port::{CustomerGrant, Standing};
 use tidegate_model::{ClassName, Level, Millis, QueueName, SeatId, SkillName, TagName};
 
 /// What a customer says.
@@ -258,6 +260,17 @@ pub enum ServerFrame<'a> {
         /// Suggested pause.
         retry_after_ms: u64,
     },
+    /// Where the contact stands in its queue.
+    Standing {
+        /// All of it.
+        #[serde(flatten)]
+        standing: StandingFrame,
+    },
+    /// The agent is writing.
+    Typing {
+        /// Which.
+        seat: String,
+    },
     /// The server closes; come back.
     Bye {
         /// Suggested pause.
@@ -271,6 +284,35 @@ impl ServerFrame<'_> {
     /// The frame's text.
     pub fn text(&self) -> String {
         to_json(self)
+    }
+}
+
+/// A standing as a page sees it; the long poll has it without a type.
+#[derive(Serialize, Debug)]
+pub struct StandingFrame {
+    queue: Option<Arc<str>>,
+    position: u32,
+    waiting: u32,
+    wait_ms: Option<WaitFrame>,
+    at: u64,
+}
+
+#[derive(Serialize, Debug)]
+struct WaitFrame {
+    p50: u64,
+    p90: u64,
+}
+
+impl StandingFrame {
+    /// The frame's fields.
+    pub fn new(standing: &Standing, names: &NameTable) -> Self {
+        Self {
+            queue: names.text(standing.queue.0),
+            position: standing.position,
+            waiting: standing.waiting,
+            wait_ms: standing.wait.map(|wait| WaitFrame { p50: wait.p50.0, p90: wait.p90.0 }),
+            at: standing.at.0,
+        }
     }
 }
 

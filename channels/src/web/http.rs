@@ -6,7 +6,7 @@
 
 use crate::auth::check_identity;
 use crate::bucket::Bucket;
-use crate::config::{FRAME_BYTES_MAX, SHORT_BYTES_MAX, VISITOR_BYTES_MIN, WebLimits};
+use crate::config::{FRAME_BYTES_MAX, Face, SHORT_BYTES_MAX, VISITOR_BYTES_MIN, WebLimits};
 use crate::gauges::{Gauge, Slot, bump};
 use crate::ids;
 use crate::item::{self, to_json};
@@ -14,8 +14,8 @@ use crate::json::Object;
 use crate::problem::Problem;
 use crate::service::Shared;
 use crate::socket::{self, Sse, problem_response};
-use crate::web::frame::{Kind, Submission, answer, submission};
-use crate::web::machine::{Admission, Machine};
+use crate::web::frame::{Kind, StandingFrame, Submission, answer, submission};
+use crate::web::machine::{Admission, Machine, STANDING_EVERY};
 use crate::web::rim::{self, Bell};
 use axum::body::{Body, to_bytes};
 use axum::extract::{RawQuery, Request, State};
@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate_model::output::{Outcome, Refusal};
-use tidegate_model::port::{CustomerGrant, Egress, PortError, TranscriptItem};
+use tidegate_model::port::{CustomerGrant, Egress, PortError, Standing, TranscriptItem};
 use tidegate_model::{CustomerId, Millis, Timestamp};
 use tokio::time::{sleep_until, timeout_at};
 
@@ -124,7 +124,11 @@ async fn session(shared: &Arc<Shared>, headers: &HeaderMap, request: Request) ->
     let name = object.text("inbox", SHORT_BYTES_MAX)?;
     let visitor = object.opt_text("visitor", SHORT_BYTES_MAX)?;
     let identity = object.opt_text("identity", crate::auth::TOKEN_BYTES_MAX)?;
+    let called = object.opt_text("name", SHORT_BYTES_MAX)?;
     object.finish()?;
+    if called.as_ref().is_some_and(|called| called.chars().any(char::is_control)) {
+        return Err(Problem::field("name", "name must have no control characters"));
+    }
     let unknown = || Problem::new("unknown-inbox", "no such inbox", 404, "check the name of the inbox").at("inbox");
     let inbox = shared.inbox(&name).ok_or_else(unknown)?;
     if origin.is_some_and(|origin| !crate::config::origin_allowed(&inbox.origins, &origin)) {
@@ -157,6 +161,9 @@ async fn session(shared: &Arc<Shared>, headers: &HeaderMap, request: Request) ->
     let life = shared.config.web.token.as_secs();
     let token = shared.config.authority.mint_customer(&grant, life).map_err(Problem::auth)?;
     bump(&shared.counters.sessions_opened);
+    if let Some(called) = called {
+        shared.ingress.introduce(grant.tenant, conversation, called.trim());
+    }
     let made = SessionMade {
         token: &token,
         conversation: item::conversation_text(conversation),
@@ -246,6 +253,79 @@ async fn decide(shared: &Shared, grant: &CustomerGrant, submission: &Submission)
     Ok(json(StatusCode::OK, &frame))
 }
 
+/// `POST /v1/web/typing`.
+pub(crate) async fn typing(State(shared): State<Arc<Shared>>, headers: HeaderMap, request: Request) -> Response {
+    match types(&shared, &headers, request).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(problem) => problem_response(&problem),
+    }
+}
+
+async fn types(shared: &Arc<Shared>, headers: &HeaderMap, request: Request) -> Result<(), Problem> {
+    let Admission { grant, may_write } = admit(shared, headers, None)?;
+    let _slot = place(shared)?;
+    shared.rates.take(&grant, shared.now()).inspect_err(|_| bump(&shared.counters.frames_limited))?;
+    Object::parse(&body(request).await?)?.finish()?;
+    if may_write {
+        bump(&shared.counters.typing_in);
+        shared.ingress.typing(grant.tenant, grant.conversation);
+    }
+    Ok(())
+}
+
+/// `GET /v1/web/inbox?inbox=name`: what a page needs before it opens a conversation. No token.
+pub(crate) async fn inbox(State(shared): State<Arc<Shared>>, headers: HeaderMap, RawQuery(raw): RawQuery) -> Response {
+    match inbox_face(&shared, &headers, raw.as_deref()) {
+        Ok(response) => response,
+        Err(problem) => problem_response(&problem),
+    }
+}
+
+#[derive(Serialize)]
+struct InboxMade<'a> {
+    inbox: &'a str,
+    verified_only: bool,
+    #[serde(flatten)]
+    face: &'a Face,
+}
+
+fn inbox_face(shared: &Shared, headers: &HeaderMap, raw: Option<&str>) -> Result<Response, Problem> {
+    let origin = shared.any_inbox_allows(headers)?;
+    let missing = || Problem::field("inbox", "inbox is missing: ?inbox= and the name of one");
+    let (field, name) = raw.and_then(|raw| raw.split_once('=')).ok_or_else(missing)?;
+    if field != "inbox" {
+        return Err(missing());
+    }
+    let name = unescape(name).filter(|name| name.len() <= SHORT_BYTES_MAX).ok_or_else(missing)?;
+    let unknown = || Problem::new("unknown-inbox", "no such inbox", 404, "check the name of the inbox").at("inbox");
+    let inbox = shared.inbox(&name).ok_or_else(unknown)?;
+    if origin.is_some_and(|origin| !crate::config::origin_allowed(&inbox.origins, &origin)) {
+        bump(&shared.counters.origins_refused);
+        return Err(Problem::new("foreign-origin", "this page may not speak here", 403, "not an origin of this inbox"));
+    }
+    let made = InboxMade { inbox: &inbox.name, verified_only: inbox.verified_only, face: &inbox.face };
+    let headers = [("content-type", "application/json"), ("cache-control", "max-age=60"), ("vary", "origin")];
+    Ok((StatusCode::OK, headers, to_json(&made)).into_response())
+}
+
+/// The text of one query value: percent signs and plus signs undone; nothing when it is none.
+fn unescape(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                (digit()? * 16 + digit()?) as u8
+            }
+            b'&' => return None,
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// `after`, `wait_s` and `token` of a query.
 #[derive(Default)]
 struct Query {
@@ -300,12 +380,23 @@ async fn poll(shared: &Arc<Shared>, headers: &HeaderMap, raw: Option<&str>) -> R
         let detail = format!("item {} is not in this conversation: ask again with after=0", query.after);
         return Err(Problem::new("resume-ahead", "ahead of the transcript", 409, detail).at("after"));
     }
+    let before = shared.ingress.standing(grant.tenant, grant.conversation);
+    let mut look_at = shared.instant(shared.now() + STANDING_EVERY);
     while items.is_empty() {
         tokio::select! {
-            n = timeout_at(until, bell.rung()) => match n {
+            n = timeout_at(until.min(look_at), bell.rung()) => match n {
                 Ok(n) if n <= query.after => continue,
                 Ok(_) => items = page(shared, &grant, query.after, shared.config.web.page).await?,
-                Err(_) => break,
+                Err(_) if until <= look_at => break,
+                Err(_) => {
+                    look_at += Duration::from_millis(STANDING_EVERY.0);
+                    let at = before.map(|standing| standing.at).unwrap_or_default();
+                    let now = shared.ingress.standing(grant.tenant, grant.conversation);
+                    if now.map(|standing| Standing { at, ..standing }) != before {
+                        break;
+                    }
+                    continue;
+                }
             },
             _ = drain.changed() => break,
         }
@@ -328,7 +419,9 @@ async fn poll(shared: &Arc<Shared>, headers: &HeaderMap, raw: Option<&str>) -> R
         text.push_str(&item::frame(found, None, &shared.config.names));
         bump(&shared.counters.items_out);
     }
-    text.push_str(&format!("],\"n\":{n}}}"));
+    let standing = shared.ingress.standing(grant.tenant, grant.conversation);
+    let standing = standing.map(|standing| to_json(&StandingFrame::new(&standing, &shared.config.names)));
+    text.push_str(&format!("],\"n\":{n},\"standing\":{}}}", standing.as_deref().unwrap_or("null")));
     Ok((StatusCode::OK, [("content-type", "application/json"), ("cache-control", "no-store")], text).into_response())
 }
 

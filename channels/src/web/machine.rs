@@ -5,21 +5,30 @@
 //! items is held, and none is asked for while an earlier one has not been sent. [`Machine::wants_input`] says whether to read
 //! the socket; when it does not, the client is held by its own transport. One act is with the router at a time, so that a
 //! connection's acts are decided in the order in which they came.
+//!
+//! Where a waiting contact stands is asked for by the connection itself, at its own pace ([`STANDING_EVERY`]) and never
+//! because somebody else moved: ten thousand who wait cost ten thousand look-ups in that span, spread over it, whatever happens.
 
 use crate::bucket::Bucket;
 use crate::config::WebLimits;
 use crate::item;
 use crate::names::NameTable;
 use crate::problem::Problem;
-use crate::web::frame::{BadFrame, ClientFrame, ServerFrame, Submission, answer, busy, decode};
+use crate::web::frame::{BadFrame, ClientFrame, ServerFrame, StandingFrame, Submission, answer, busy, decode};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tidegate_model::output::{Outcome, Refusal};
-use tidegate_model::port::{CustomerGrant, PortError, TranscriptItem};
-use tidegate_model::{Millis, Timestamp};
+use tidegate_model::output::{Item, Outcome, Refusal};
+use tidegate_model::port::{CustomerGrant, PortError, Standing, TranscriptItem};
+use tidegate_model::{Millis, SeatId, Timestamp};
 
 /// Pause before an empty page is asked for again although a wake promised more.
 const AGAIN: Millis = Millis(50);
+/// A standing is looked up and told at most once in this span.
+pub const STANDING_EVERY: Millis = Millis(2_000);
+/// Connections look up at moments of their own within this span, so that many that opened at once drift apart.
+const STANDING_SPREAD_MS: u64 = 256;
+/// A sign of typing goes on at most once in this span, either way.
+pub const TYPING_EVERY: Millis = Millis(2_000);
 /// Frames that may wait to be sent, items apart, before the machine stops reading.
 const OUT_MAX: usize = 32;
 
@@ -69,6 +78,16 @@ pub enum Act {
         after: u32,
         /// At most so many.
         max: usize,
+    },
+    /// Look up where the contact stands; answer by [`Machine::on_standing`], at once.
+    Standing {
+        /// Whose.
+        grant: CustomerGrant,
+    },
+    /// The customer is writing: pass it on.
+    Typing {
+        /// Whose.
+        grant: CustomerGrant,
     },
     /// Send a text frame.
     Send(String),
@@ -133,7 +152,21 @@ pub struct Machine {
     sent_n: u32,
     known_n: u32,
     shown_n: u32,
+    standing: StandingWatch,
+    typed_at: Option<Timestamp>,
+    told_typing_at: Option<Timestamp>,
     draining: Option<Millis>,
+}
+
+/// What the page was told of its standing, and when to look again.
+#[derive(Debug, Default)]
+struct StandingWatch {
+    /// The contact waits, as far as items and look-ups say.
+    waits: bool,
+    wanted: bool,
+    look_at: Option<Timestamp>,
+    told: Option<Standing>,
+    told_at: Option<Timestamp>,
 }
 
 impl Machine {
@@ -159,6 +192,9 @@ impl Machine {
             sent_n: 0,
             known_n: 0,
             shown_n: 0,
+            standing: StandingWatch::default(),
+            typed_at: None,
+            told_typing_at: None,
             draining: None,
         }
     }
@@ -264,11 +300,16 @@ impl Machine {
                 self.shown_n = self.shown_n.max(n);
                 true
             }
-            // Ephemeral, never logged and first to be dropped: there is no lane for it beyond this point yet.
-            (ClientFrame::Typing, _) => {
-                let _ = now;
+            // Ephemeral, never logged and first to be dropped.
+            (ClientFrame::Typing, Phase::Open { admission }) => {
+                let due = self.typed_at.is_none_or(|last| now >= last + TYPING_EVERY);
+                if due && admission.may_write && self.draining.is_none() {
+                    self.typed_at = Some(now);
+                    self.out.push_back(Act::Typing { grant: admission.grant.clone() });
+                }
                 true
             }
+            (ClientFrame::Typing, _) => true,
         }
     }
 
@@ -328,6 +369,7 @@ impl Machine {
         self.phase = Phase::Open { admission };
         self.sent_n = after;
         self.shown_n = after;
+        self.standing.wanted = true;
         self.dirty = true;
     }
 
@@ -413,6 +455,56 @@ impl Machine {
         self.page = items.into_iter();
     }
 
+    /// Where the contact stands was looked up; nothing when it does not wait.
+    pub fn on_standing(&mut self, now: Timestamp, found: Option<Standing>) {
+        let Phase::Open { admission } = &self.phase else { return };
+        let spread = Millis(admission.grant.conversation.0 as u64 % STANDING_SPREAD_MS);
+        let watch = &mut self.standing;
+        let Some(found) = found else {
+            watch.told = None;
+            // Items say that it waits and the view does not yet, or not any more: it is looked at again, at the same pace.
+            watch.look_at = watch.waits.then(|| now + STANDING_EVERY + spread);
+            return;
+        };
+        watch.waits = true;
+        watch.look_at = Some(now + STANDING_EVERY + spread);
+        let same = |told: &Standing| Standing { at: found.at, ..*told } == found;
+        if !watch.told.as_ref().is_some_and(same) {
+            watch.told = Some(found);
+            watch.told_at = Some(now);
+            let standing = StandingFrame::new(&found, &self.names);
+            self.out.push_back(Act::Send(ServerFrame::Standing { standing }.text()));
+        }
+    }
+
+    /// The agent is writing.
+    pub fn on_typing(&mut self, now: Timestamp, seat: SeatId) {
+        let due = self.told_typing_at.is_none_or(|last| now >= last + TYPING_EVERY);
+        if due && matches!(self.phase, Phase::Open { .. }) && self.draining.is_none() && self.out.len() < OUT_MAX {
+            self.told_typing_at = Some(now);
+            self.out.push_back(Act::Send(ServerFrame::Typing { seat: seat.to_string() }.text()));
+        }
+    }
+
+    /// What an item that is being sent says of waiting.
+    fn note_standing(&mut self, item: Item) {
+        let watch = &mut self.standing;
+        match item {
+            Item::Queued { .. } => {
+                watch.waits = true;
+                match watch.told_at {
+                    // Told a moment ago: the pace is kept.
+                    Some(told_at) => watch.look_at = Some(told_at + STANDING_EVERY),
+                    None => watch.wanted = true,
+                }
+            }
+            Item::Assigned { .. } | Item::Ended { .. } => {
+                *watch = StandingWatch { told_at: watch.told_at, ..StandingWatch::default() };
+            }
+            _ => {}
+        }
+    }
+
     /// Items up to `n` exist.
     pub fn on_wake(&mut self, n: u32) {
         self.known_n = self.known_n.max(n);
@@ -424,6 +516,10 @@ impl Machine {
         if self.again_at.is_some_and(|at| now >= at) {
             self.again_at = None;
             self.dirty = true;
+        }
+        if self.standing.look_at.is_some_and(|at| now >= at) {
+            self.standing.look_at = None;
+            self.standing.wanted = true;
         }
         match self.phase {
             Phase::Closed => {}
@@ -447,7 +543,8 @@ impl Machine {
             _ => Timestamp::NEVER,
         };
         let ping = self.heard + Millis(self.limits.ping.0.saturating_mul(if self.pinged { 2 } else { 1 }));
-        Some(life.min(ping).min(self.again_at.unwrap_or(Timestamp::NEVER)))
+        let or_never = |at: Option<Timestamp>| at.unwrap_or(Timestamp::NEVER);
+        Some(life.min(ping).min(or_never(self.again_at)).min(or_never(self.standing.look_at)))
     }
 
     /// The node goes down: what is in flight is answered, the rest is given back, then bye.
@@ -487,8 +584,10 @@ impl Machine {
         if let Some(act) = self.out.pop_front() {
             return Some(act);
         }
-        let Phase::Open { admission } = &self.phase else { return None };
-        for item in self.page.by_ref() {
+        if !matches!(self.phase, Phase::Open { .. }) {
+            return None;
+        }
+        while let Some(item) = self.page.next() {
             if item.n <= self.sent_n {
                 continue;
             }
@@ -497,7 +596,14 @@ impl Machine {
                 return self.out.pop_front();
             }
             self.sent_n = item.n;
-            return Some(Act::SendItem(item::frame(&item, None, &self.names)));
+            let act = Act::SendItem(item::frame(&item, None, &self.names));
+            self.note_standing(item.item);
+            return Some(act);
+        }
+        let Phase::Open { admission } = &self.phase else { return None };
+        if self.standing.wanted {
+            self.standing.wanted = false;
+            return Some(Act::Standing { grant: admission.grant.clone() });
         }
         if !self.fetching && self.again_at.is_none() && (self.dirty || self.known_n > self.sent_n) {
             self.fetching = true;

@@ -16,8 +16,8 @@ use crate::config::WebLimits;
 use crate::names::NameTable;
 use std::sync::Arc;
 use tidegate_model::output::{Item, Outcome};
-use tidegate_model::port::{CustomerGrant, PortError, TranscriptItem};
-use tidegate_model::{AccountId, ContactId, ConversationId, CustomerId, Millis, TenantId, Timestamp};
+use tidegate_model::port::{CustomerGrant, PortError, Standing, TranscriptItem, WaitInterval};
+use tidegate_model::{AccountId, ContactId, ConversationId, CustomerId, Millis, QueueName, SeatId, TenantId, Timestamp};
 
 /// Fuzz entry: the bytes as a first frame, and as frames (split at 0x0A) of an open connection whose router answers in every
 /// way. Panics are findings; so is a frame out that is not JSON, or a gap in the numbers.
@@ -51,10 +51,16 @@ pub fn fuzz_frame(data: &[u8]) {
                     });
                 }
                 Act::Fetch { after, max, .. } => {
-                    let item = |n| TranscriptItem { n, at: Timestamp(0), item: Item::FromCustomer, body: Arc::from(data) };
+                    let kind = match byte % 5 {
+                        0 => Item::Queued { queue: QueueName(1) },
+                        1 => Item::Assigned { seat: SeatId(1) },
+                        _ => Item::FromCustomer,
+                    };
+                    let item = |n| TranscriptItem { n, at: Timestamp(0), item: kind, body: Arc::from(data) };
                     let to = have.min(after.saturating_add(max as u32));
                     open.on_page(Timestamp(now), Ok((after.saturating_add(1)..=to).map(item).collect()));
                 }
+                Act::Standing { .. } => open.on_standing(Timestamp(now), fuzz_standing(now, byte)),
                 _ => {}
             }
         }
@@ -69,8 +75,17 @@ pub fn fuzz_frame(data: &[u8]) {
             open.on_drain(Millis(1));
         }
         open.on_wake(u32::from(byte));
+        if byte & 2 == 0 {
+            open.on_typing(Timestamp(now), SeatId(u64::from(byte)));
+        }
         run(&mut open, now, byte);
     }
+}
+
+fn fuzz_standing(now: u64, byte: u8) -> Option<Standing> {
+    let (position, waiting) = (u32::from(byte), u32::MAX - u32::from(byte));
+    let wait = (byte & 4 == 0).then_some(WaitInterval { p50: Millis(now), p90: Millis(u64::MAX) });
+    (byte & 8 == 0).then_some(Standing { queue: QueueName(u64::from(byte)), position, waiting, wait, at: Timestamp(now) })
 }
 
 fn fuzz_grant() -> CustomerGrant {

@@ -10,16 +10,18 @@ use crate::socket::{Cut, Heard, Out, Pipe};
 use crate::web::machine::{Act, Machine, close};
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use tidegate_model::ConversationId;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tidegate_model::port::{BoxFuture, Egress, Watch};
+use tidegate_model::{ConversationId, SeatId};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-/// The newest number, and a bell.
+/// The newest number, who types, and a bell.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     n: AtomicU32,
+    /// A seat that types and was not told yet; 0 for none.
+    typing: AtomicU64,
     bell: Notify,
 }
 
@@ -29,11 +31,22 @@ impl Bell {
         self.bell.notified().await;
         self.n.load(Ordering::Acquire)
     }
+
+    /// The seat that types, told once.
+    pub(crate) fn typing(&self) -> Option<SeatId> {
+        let seat = SeatId(self.typing.swap(0, Ordering::AcqRel));
+        (!seat.is_none()).then_some(seat)
+    }
 }
 
 impl Egress for Bell {
     fn wake(&self, _: ConversationId, n: u32) {
         self.n.fetch_max(n, Ordering::AcqRel);
+        self.bell.notify_one();
+    }
+
+    fn typing(&self, _: ConversationId, seat: SeatId) {
+        self.typing.store(seat.0, Ordering::Release);
         self.bell.notify_one();
     }
 }
@@ -96,6 +109,15 @@ async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, machine: &mut Machine,
                     fetch = Some(shared.ingress.transcript(grant.tenant, grant.conversation, after, max));
                     continue;
                 }
+                Act::Standing { grant } => {
+                    machine.on_standing(shared.now(), shared.ingress.standing(grant.tenant, grant.conversation));
+                    continue;
+                }
+                Act::Typing { grant } => {
+                    bump(&shared.counters.typing_in);
+                    shared.ingress.typing(grant.tenant, grant.conversation);
+                    continue;
+                }
                 Act::Close { code, reason } => {
                     drop(watch);
                     return (code, reason);
@@ -132,7 +154,12 @@ async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, machine: &mut Machine,
                 machine.on_outcome(result);
             }
             page = maybe(&mut fetch) => machine.on_page(shared.now(), page),
-            n = bell.rung() => machine.on_wake(n),
+            n = bell.rung() => {
+                machine.on_wake(n);
+                if let Some(seat) = bell.typing() {
+                    machine.on_typing(shared.now(), seat);
+                }
+            }
             _ = drain.changed() => {
                 let retry_after = drain.borrow_and_update().unwrap_or_default();
                 machine.on_drain(retry_after);

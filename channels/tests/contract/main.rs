@@ -7,4 +7,5 @@
 mod desk;
 mod machines;
 mod support;
+mod views;
 mod web;

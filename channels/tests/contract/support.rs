@@ -15,8 +15,8 @@ use tidegate_channels::{Handle, NameTable};
 use tidegate_model::input::{FirstOwner, Inbound, InboundAct, SeatAct, SeatInput};
 use tidegate_model::output::{Item, Outcome, Presence, Refusal, Rescind, SeatNotice};
 use tidegate_model::port::{
-    AgentGrant, BoxFuture, Egress, Ingress, OpenClaim, OpenOffer, PortError, SeatPort, SeatSink, SeatSnapshot, TranscriptItem,
-    Watch,
+    AgentGrant, BoxFuture, Catalogue, Egress, Ingress, OfferContext, OpenClaim, OpenOffer, PortError, SeatPort, SeatSink,
+    SeatSnapshot, Standing, TranscriptItem, Watch,
 };
 use tidegate_model::record::Exit;
 use tidegate_model::{
@@ -71,6 +71,11 @@ struct State {
     waiting: VecDeque<ConversationId>,
     link_acts: Vec<(SeatId, &'static str)>,
     accepted: Vec<EventId>,
+    standings: HashMap<ConversationId, Standing>,
+    looked_up: u64,
+    names: HashMap<ConversationId, Arc<str>>,
+    catalogue: Option<Catalogue>,
+    typed: u32,
 }
 
 /// The reference implementation.
@@ -110,6 +115,35 @@ impl Reference {
     /// While frozen no answer is given: inputs are taken when it thaws.
     pub fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);
+    }
+
+    /// Where a conversation stands from now on.
+    pub fn stands(&self, conversation: &str, standing: Option<Standing>) {
+        let id = ConversationId(u128::from_str_radix(conversation, 16).expect("an id"));
+        let mut state = self.lock();
+        match standing {
+            Some(standing) => drop(state.standings.insert(id, standing)),
+            None => drop(state.standings.remove(&id)),
+        }
+    }
+
+    /// How often a standing was looked up.
+    pub fn looked_up(&self) -> u64 {
+        self.lock().looked_up
+    }
+
+    /// Signs of typing that reached the port, both ways.
+    pub fn typed(&self) -> u32 {
+        self.lock().typed
+    }
+
+    /// What desks show from now on; they are told that it changed.
+    pub fn policy(&self, catalogue: Catalogue) {
+        let mut state = self.lock();
+        state.catalogue = Some(catalogue);
+        for (_, sink) in state.seats.values().filter_map(|seat| seat.sink.as_ref()) {
+            sink.policy_changed();
+        }
     }
 
     /// Link acts of seats so far.
@@ -469,6 +503,26 @@ impl Ingress for Reference {
         Box::pin(async move { items })
     }
 
+    fn standing(&self, _: TenantId, conversation: ConversationId) -> Option<Standing> {
+        let mut state = self.lock();
+        state.looked_up += 1;
+        state.standings.get(&conversation).copied()
+    }
+
+    fn typing(&self, _: TenantId, conversation: ConversationId) {
+        let mut state = self.lock();
+        state.typed += 1;
+        if let Owner::Served(seat, _) = state.owner(conversation)
+            && let Some((_, sink)) = state.seats.get(&seat).and_then(|seat| seat.sink.as_ref())
+        {
+            sink.typing(conversation);
+        }
+    }
+
+    fn introduce(&self, _: TenantId, conversation: ConversationId, name: &str) {
+        self.lock().names.insert(conversation, Arc::from(name));
+    }
+
     fn watch(&self, _: TenantId, id: ConversationId, egress: Arc<dyn Egress>) -> Box<dyn Watch> {
         let mut state = self.lock();
         state.watches += 1;
@@ -486,6 +540,27 @@ impl Ingress for Reference {
 }
 
 impl SeatPort for Reference {
+    fn context(&self, _: TenantId, conversation: ConversationId) -> BoxFuture<Option<OfferContext>> {
+        let customer = self.lock().names.get(&conversation).cloned();
+        let skills = vec![(tidegate_model::SkillName::of("retail"), tidegate_model::Level(7))];
+        let class = tidegate_model::ClassName::of("retail");
+        let context = customer.map(|name| OfferContext { account: ACCOUNT, class, skills, returned: true, customer: Some(name) });
+        Box::pin(async move { context })
+    }
+
+    fn catalogue(&self, _: TenantId, _: SeatId) -> BoxFuture<Option<Catalogue>> {
+        let catalogue = self.lock().catalogue.clone();
+        Box::pin(async move { catalogue })
+    }
+
+    fn typing(&self, _: TenantId, seat: SeatId, conversation: ConversationId) {
+        let mut state = self.lock();
+        state.typed += 1;
+        for watcher in state.conversations.get(&conversation).into_iter().flat_map(|found| found.watchers.values()) {
+            watcher.typing(conversation, seat);
+        }
+    }
+
     fn command(&self, _: TenantId, input: SeatInput<'_>) -> BoxFuture<Result<Outcome, PortError>> {
         let mut state = self.lock();
         let result = state.take_busy().map(|()| state.seat_act(&input));
@@ -580,6 +655,7 @@ pub async fn stand_with(change: impl FnOnce(&mut Config)) -> Stand {
         origins: vec!["https://shop.example".to_owned()],
         verified_only,
         site_keys: Some(site_keys.clone()),
+        face: tidegate_channels::config::Face::named(name),
     };
     let inboxes = vec![inbox("shop", ACCOUNT, false), inbox("bank", AccountId(8), true)];
     let mut config = Config::new(inboxes, Arc::clone(&authority), NameTable::new(["retail", "phantom record"]));
@@ -603,8 +679,11 @@ pub async fn stand_with(change: impl FnOnce(&mut Config)) -> Stand {
 
 impl Stand {
     pub async fn session(&self, visitor: &str) -> tidegate_channels::client::Visitor {
-        let new =
-            tidegate_channels::client::NewVisitor { inbox: "shop".to_owned(), visitor: Some(visitor.to_owned()), identity: None };
+        let new = tidegate_channels::client::NewVisitor {
+            inbox: "shop".to_owned(),
+            visitor: Some(visitor.to_owned()),
+            ..Default::default()
+        };
         tidegate_channels::client::open_session(&self.base, &new).await.expect("a session")
     }
 

@@ -442,6 +442,7 @@ async fn sessions_visitors_and_identities() {
         inbox: inbox.to_owned(),
         visitor: visitor.map(str::to_owned),
         identity,
+        name: None,
     };
     let slug = |result: Result<_, ClientError>| result.map(drop).expect_err("refused").slug().to_owned();
     // The same visitor has the same conversation; a fresh one has another; nobody can be guessed.

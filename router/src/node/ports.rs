@@ -11,7 +11,8 @@ use tidegate_model::input::{Inbound, InboundAct, Input, SeatAct, SeatInput};
 use tidegate_model::limits::{BODY_BYTES_MAX, NAME_BYTES_MAX};
 use tidegate_model::output::Outcome;
 use tidegate_model::port::{
-    BoxFuture, Egress, Ingress, OfferContext, PortError, SeatPort, SeatSink, SeatSnapshot, Standing, TranscriptItem, Watch,
+    BoxFuture, Catalogue, Egress, Ingress, OfferContext, PortError, SeatPort, SeatSink, SeatSnapshot, Standing, TranscriptItem,
+    Watch,
 };
 use tidegate_model::time::Millis;
 
@@ -85,6 +86,11 @@ impl SeatPort for NodeHandle {
 
     fn context(&self, tenant: TenantId, conversation: ConversationId) -> BoxFuture<Option<OfferContext>> {
         Box::pin(self.inner.live.context(tenant, conversation))
+    }
+
+    fn catalogue(&self, tenant: TenantId, seat: SeatId) -> BoxFuture<Option<Catalogue>> {
+        let node = self.clone();
+        Box::pin(async move { Self::catalogue(&node, tenant, seat).await })
     }
 
     fn typing(&self, tenant: TenantId, seat: SeatId, conversation: ConversationId) {

@@ -103,8 +103,8 @@ fn p90_is_kept_by_some_nine_tenths_in_steady_state() {
     // Service of five minutes; loads from comfortable to nearly full, floors small and large.
     for (servers, load) in [(10, 8.5), (10, 9.3), (50, 46.0), (200, 195.0)] {
         let mut sum = Coverage::default();
-        for seed in 0..8 {
-            let found = run(seed * 7_919 + 1, &[HOUR, 60.0 * HOUR], 300_000.0, |_| servers, |_| load)[1];
+        for seed in 0..if std::env::var_os("TIDEGATE_NIGHTLY").is_some() { 16 } else { 2 } {
+            let found = run(seed * 7_919 + 1, &[HOUR, 30.0 * HOUR], 300_000.0, |_| servers, |_| load)[1];
             sum.told += found.told;
             sum.untold += found.untold;
             sum.within_p50 += found.within_p50;
@@ -119,8 +119,7 @@ fn p90_is_kept_by_some_nine_tenths_in_steady_state() {
         );
         assert!(sum.told > 2_000, "{sum:?}");
         assert!((0.85..=0.95).contains(&sum.p90()), "M/M/{servers} at {load}: {:.3} of {sum:?}", sum.p90());
-        // Rounded up to steps, the median is kept by somewhat more than one half.
-        assert!((0.45..=0.65).contains(&sum.p50()), "M/M/{servers} at {load}: {:.3} of {sum:?}", sum.p50());
+        assert!((0.45..=0.58).contains(&sum.p50()), "M/M/{servers} at {load}: {:.3} of {sum:?}", sum.p50());
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! A departure counts by the share of the others that it brought forward: one from the front 1, one from the back 0. A
 //! contact that was offered in the instant in which it came never stood in backlog and counts for nothing. What is said is
-//! rounded up to steps, so that it does not flicker, and the upper end is never below the silence since the last departure.
+//! rounded to steps (the upper end up), so that it does not flicker, and the upper end is never below the silence since the last departure.
 //! Log time only; it refuses to know who left. O(1) a departure, one pair of quantiles a question.
 
 use super::quantile::beta_prime;
@@ -114,20 +114,35 @@ impl Observed {
         if p90 > WAIT_MAX.0 as f64 {
             return None;
         }
-        Some(WaitInterval { p50: round_up(p50), p90: round_up(p90) })
+        Some(WaitInterval { p50: nearest(p50), p90: up(p90) })
     }
 }
 
-/// Up to the next 5 s below a minute, 15 s below ten, a minute below an hour, 5 min above.
-fn round_up(ms: f64) -> Millis {
-    let ms = ms.max(1.0).ceil() as u64;
-    let step = match ms {
-        0..=60_000 => 5_000,
-        60_001..=600_000 => 15_000,
+/// Steps of some five per cent, so that what is said does not flicker.
+fn step(ms: u64) -> u64 {
+    match ms {
+        0..=20_000 => 1_000,
+        20_001..=60_000 => 2_000,
+        60_001..=300_000 => 5_000,
+        300_001..=600_000 => 10_000,
         600_001..=3_600_000 => 60_000,
         _ => 300_000,
-    };
-    Millis(ms.div_ceil(step) * step)
+    }
+}
+
+fn whole(ms: f64) -> u64 {
+    ms.max(1.0).ceil() as u64
+}
+
+fn nearest(ms: f64) -> Millis {
+    let ms = whole(ms);
+    let step = step(ms);
+    Millis(((ms + step / 2) / step).max(1) * step)
+}
+
+fn up(ms: f64) -> Millis {
+    let ms = whole(ms);
+    Millis(ms.div_ceil(step(ms)) * step(ms))
 }
 
 #[cfg(test)]
@@ -148,8 +163,8 @@ mod tests {
         assert_eq!(pace.observed(at(70)).interval(1), None, "seven");
         pace.departed(at(80), 1.0);
         let known = pace.observed(at(80)).interval(3).expect("eight");
-        // 80 s of clock times the quantiles of beta-prime(3, 8) (SciPy: 0.3488, 0.8169), rounded up to 5 and to 15 s.
-        assert_eq!(known, WaitInterval { p50: Millis(30_000), p90: Millis(75_000) });
+        // 80 s of clock times the quantiles of beta-prime(3, 8) (SciPy: 0.3488, 0.8169), in steps of 2 and of 5 s.
+        assert_eq!(known, WaitInterval { p50: Millis(28_000), p90: Millis(70_000) });
         pace.backlog(at(80), false);
         assert_eq!(pace.observed(at(1_000)), pace.observed(at(80)), "an hour without a backlog changes nothing");
         pace.backlog(at(1_000), true);
@@ -164,7 +179,7 @@ mod tests {
             pace.departed(at(i), 1.0);
         }
         let lively = pace.observed(at(64)).interval(1).expect("many");
-        assert_eq!(lively.p90, Millis(5_000));
+        assert_eq!(lively.p90, Millis(3_000));
         // Ten minutes of silence: nobody is told that he is next within seconds.
         let silent = pace.observed(at(664)).interval(1).expect("still known");
         assert!(silent.p90 >= Millis(600_000), "{silent:?}");

@@ -3,6 +3,7 @@
 //! A policy is read and judged outside the machine, travels in an entry as data, and is compiled again by each replica from
 //! that data: compilation is pure and total, so replicas agree. The text's BLAKE3 names the version.
 
+mod desk;
 mod duration;
 mod nearest;
 mod place;
@@ -10,7 +11,7 @@ pub(crate) mod plan;
 mod text;
 
 pub use plan::{PolicyFault, check};
-pub use text::{PolicyError, PolicyErrors, parse};
+pub use text::{PolicyError, PolicyErrors, parse, parse_whole};
 
 use alloc::vec::Vec;
 use tidegate_model::policy::Policy;

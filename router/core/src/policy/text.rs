@@ -22,8 +22,10 @@
 //!   [[queue.step]]
 //!   name = "anyone"
 //! ```
+//! An optional `[desk]` table says what agents' desks show ([`super::desk`] reads it); no decision does.
 //! Unknown fields are errors. All faults of the text are reported at once, in order of their lines, as far as it can be read.
 
+use super::desk::{self, RawDesk};
 use super::duration;
 use super::nearest::nearest;
 use super::plan::{PolicyFault, check};
@@ -33,7 +35,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use serde::Deserialize;
 use thiserror::Error;
-use tidegate_model::policy::{Class, ONE_Q16, Policy, Queue, Refusal, Requirement, Selection, SkipIf, Step};
+use tidegate_model::policy::{Class, Desk, ONE_Q16, Policy, Queue, Refusal, Requirement, Selection, SkipIf, Step};
 use tidegate_model::{Level, Millis};
 use toml::Spanned;
 
@@ -108,6 +110,8 @@ struct RawPolicy {
     queue: Vec<RawQueue>,
     #[serde(default)]
     refuse: Vec<RawRefusal>,
+    #[serde(default)]
+    desk: RawDesk,
 }
 
 #[derive(Deserialize)]
@@ -178,7 +182,7 @@ impl Number {
     }
 }
 
-struct Faults<'a> {
+pub(super) struct Faults<'a> {
     file: &'a str,
     text: &'a str,
     found: Vec<PolicyError>,
@@ -192,12 +196,12 @@ impl Faults<'_> {
         (line as u32, column as u32)
     }
 
-    fn add(&mut self, offset: usize, field: &str, problem: String, remedy: String) {
+    pub(super) fn add(&mut self, offset: usize, field: &str, problem: String, remedy: String) {
         let (line, column) = self.place(offset);
         self.found.push(PolicyError { file: self.file.into(), line, column, field: field.into(), problem, remedy });
     }
 
-    fn span(&mut self, field: &str, value: Option<&Spanned<String>>, default: Millis) -> Millis {
+    pub(super) fn span(&mut self, field: &str, value: Option<&Spanned<String>>, default: Millis) -> Millis {
         let Some(value) = value else { return default };
         duration::parse(value.get_ref()).unwrap_or_else(|| {
             let problem = alloc::format!("\"{}\" is no span", value.get_ref());
@@ -244,7 +248,7 @@ impl Faults<'_> {
         default
     }
 
-    fn unknown(&mut self, offset: usize, field: &str, wrong: &str, names: &[&str]) {
+    pub(super) fn unknown(&mut self, offset: usize, field: &str, wrong: &str, names: &[&str]) {
         let remedy = match nearest(wrong, names.iter().copied()) {
             Some(name) => alloc::format!("did you mean \"{name}\"?"),
             None => alloc::format!("valid names: {}", names.join(", ")),
@@ -258,6 +262,14 @@ impl Faults<'_> {
 /// # Errors
 /// Every fault found, with line, column, field and remedy.
 pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyErrors> {
+    parse_whole(file, text).map(|(policy, _)| policy)
+}
+
+/// As [`parse`], with what the `[desk]` table says, defaults filled in.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_whole(file: &str, text: &str) -> Result<(Policy, Desk), PolicyErrors> {
     let mut faults = Faults { file, text, found: Vec::new() };
     if text.len() > POLICY_TEXT_BYTES_MAX {
         let problem = alloc::format!("{} bytes; at most {POLICY_TEXT_BYTES_MAX} are read", text.len());
@@ -273,6 +285,9 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyErrors> {
             return Err(PolicyErrors(faults.found));
         }
     };
+    let mut raw = raw;
+    let queue_names: Vec<String> = raw.queue.iter().map(|queue| queue.name.get_ref().clone()).collect();
+    let desk = desk::build(core::mem::take(&mut raw.desk), &queue_names, &mut faults);
     let policy = build(raw, &mut faults);
     if faults.found.is_empty()
         && let Err(PolicyFault { field, problem }) = check(&policy)
@@ -281,7 +296,7 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyErrors> {
         faults.add(offset, &field, problem, String::new());
     }
     if faults.found.is_empty() {
-        return Ok(policy);
+        return Ok((policy, desk));
     }
     faults.found.sort_by_key(|e| (e.line, e.column));
     Err(PolicyErrors(faults.found))

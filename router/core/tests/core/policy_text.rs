@@ -1,6 +1,6 @@
 //! The policy file: each mistake gets file, line, field, what was expected and the nearest valid name.
 
-use tidegate_core::policy::{check, encode, parse};
+use tidegate_core::policy::{self, check, encode, parse};
 use tidegate_core::rig::{OTHER_POLICY, POLICY};
 use tidegate_model::limits::STEPS_MAX;
 
@@ -113,5 +113,60 @@ fn score_terms_at_above_and_ten_times_above_their_bounds() {
             tenant.handle(Timestamp(1), Seq(1), Input::Admin(Admin::Policy { hash: [1; 32], plan: &plan }));
             assert_eq!(tenant.policy_hash().is_some(), good, "{value}");
         }
+    }
+}
+
+const WITH_DESK: &str = r#"
+name = "shop"
+default_queue = "sales"
+default_class = "regular"
+[[class]]
+name = "regular"
+[[queue]]
+name = "sales"
+[desk]
+warn_after = "60s"
+breach_after = "2min"
+auto_accept = ["phone"]
+pause = [{ code = "lunch", en = "Lunch", zh = "午餐" }, { code = "break", en = "Break" }]
+[[desk.queue]]
+name = "sales"
+zh = "销售"
+transfer = false
+wrap_up = [{ code = "sold", en = "Sold" }]
+"#;
+
+#[test]
+fn the_desk_table_is_read_beside_the_rules_and_reaches_no_decision() {
+    let (policy, desk) = policy::parse_whole("shop.toml", WITH_DESK).expect("a good policy");
+    assert_eq!((desk.warn.0, desk.breach.0, desk.auto_accept.as_slice()), (60_000, 120_000, ["phone".to_owned()].as_slice()));
+    assert_eq!((desk.pause[0].zh.as_str(), desk.pause[1].zh.as_str()), ("午餐", "Break"), "zh repeats en");
+    assert_eq!((desk.queues[0].en.as_str(), desk.queues[0].zh.as_str(), desk.queues[0].transfer), ("sales", "销售", false));
+    assert!(!desk.decline.is_empty() && desk.queues[0].wrap_up.as_ref().is_some_and(|codes| codes.len() == 1));
+    // The compiled policy is the same with and without the table.
+    let plain = WITH_DESK.split("[desk]").next().expect("a head");
+    let (other, defaults) = policy::parse_whole("shop.toml", plain).expect("a good policy");
+    assert_eq!(policy::encode(&policy), policy::encode(&other));
+    assert_eq!((defaults.warn.0, defaults.breach.0), (100_000, 180_000));
+}
+
+#[test]
+fn faults_of_the_desk_table_name_line_field_and_remedy() {
+    let check = |wrong: &str, right: &str, line: u32, field: &str, remedy: &str| {
+        let text = WITH_DESK.replace(right, wrong);
+        let errors = policy::parse("shop.toml", &text).expect_err(wrong).0;
+        let error = &errors[0];
+        assert_eq!((error.line, error.field.as_str()), (line, field), "{error}");
+        assert!(error.remedy.contains(remedy), "{error}");
+    };
+    check("name = \"sale\"\nzh", "name = \"sales\"\nzh", 15, "desk.queue.name", "did you mean \"sales\"?");
+    check("warn_after = \"3min\"", "warn_after = \"60s\"", 11, "desk.breach_after", "breach_after above it");
+    check("warn_after = \"soon\"", "warn_after = \"60s\"", 10, "desk.warn_after", "30s");
+    check("warm_after = \"60s\"", "warn_after = \"60s\"", 10, "policy", "did you mean \"warn_after\"?");
+    check("code = \"lunch\", en = \"Break\"", "code = \"break\", en = \"Break\"", 13, "desk.pause", "rename or remove");
+    for (entries, good) in [(15, true), (16, false), (150, false)] {
+        let list: Vec<String> = (0..entries).map(|i| format!("{{ code = \"c{i}\", en = \"C\" }}")).collect();
+        let text = WITH_DESK.replace("wrap_up = [{ code = \"sold\", en = \"Sold\" }]", &format!("wrap_up = [{}]", list.join(", ")));
+        assert_eq!(policy::parse("shop.toml", &text).is_ok(), good, "{entries} codes");
     }
 }
