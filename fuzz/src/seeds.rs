@@ -71,6 +71,7 @@ const DESK: &str = r#"{"type":"presence","command_id":"1","state":"ready"}
 {"type":"end","command_id":"6","claim":"1"}
 {"type":"wrap_up","command_id":"7","claim":"1","code":"solved"}
 {"type":"presence","command_id":"8","state":"paused","reason":"tea"}
+{"type":"typing","claim":"1"}
 {"type":"typing"}
 {"type":"sign_out","command_id":"9"}
 {"type":"accept","command_id":"10","offer":-1}

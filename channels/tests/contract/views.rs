@@ -103,7 +103,7 @@ fn a_standing_is_told_when_it_changed_at_most_every_two_seconds_and_never_else()
     page.stands = page.stands.map(|same| Standing { at: Timestamp(99), ..same });
     page.until(1, 60_000);
     assert_eq!(page.told.len(), 1);
-    assert!((28..=30).contains(&page.looked_up), "{}", page.looked_up);
+    assert!((29..=31).contains(&page.looked_up), "{}", page.looked_up);
     // It changes every millisecond: told every two seconds.
     let before = page.told.len();
     for now in 60_001..=80_000 {
@@ -294,7 +294,10 @@ async fn an_offer_and_a_snapshot_say_what_to_know_before_accepting() {
     desk.cut();
     desk.resume().await.expect("back");
     loop {
-        if let DeskEvent::Snapshot(seat) = desk.next_event().await.expect("an event") {
+        // The snapshot of the first sign-in may still stand before it, without the offer.
+        if let DeskEvent::Snapshot(seat) = desk.next_event().await.expect("an event")
+            && !seat.offers.is_empty()
+        {
             assert_eq!((seat.offers[0].channel.as_str(), seat.offers[0].customer.as_str()), ("shop", "王女士"));
             break;
         }

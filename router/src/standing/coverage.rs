@@ -119,7 +119,7 @@ fn p90_is_kept_by_some_nine_tenths_in_steady_state() {
         );
         assert!(sum.told > 2_000, "{sum:?}");
         assert!((0.85..=0.95).contains(&sum.p90()), "M/M/{servers} at {load}: {:.3} of {sum:?}", sum.p90());
-        assert!((0.45..=0.58).contains(&sum.p50()), "M/M/{servers} at {load}: {:.3} of {sum:?}", sum.p50());
+        assert!((0.45..=0.65).contains(&sum.p50()), "M/M/{servers} at {load}: {:.3} of {sum:?}", sum.p50());
     }
 }
 

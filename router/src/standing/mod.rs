@@ -305,3 +305,49 @@ async fn keep(inner: Weak<Inner>, mut receiver: mpsc::Receiver<Batch>) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_model::ids::{ContactId, Seq};
+    use tidegate_model::name::QueueName;
+    use tidegate_model::output::Item;
+    use tidegate_model::time::Timestamp;
+
+    fn comes(id: u64) -> [Output; 2] {
+        let item = |n, item| Output::Transcript {
+            conversation: ConversationId(u128::from(id)),
+            n,
+            seq: Seq(id),
+            at: Timestamp(id),
+            seat: SeatId::NONE,
+            item,
+        };
+        [item(1, Item::Began { contact: ContactId(id) }), item(2, Item::Queued { queue: QueueName::of("q") })]
+    }
+
+    #[tokio::test]
+    async fn the_feed_never_waits_and_a_hole_in_it_is_known() {
+        let gauges = Gauges::new();
+        let standings = Standings::new(&gauges);
+        let mut feed = standings.feed();
+        for id in 1..=10 * BATCHES_MAX as u64 {
+            feed.outputs(TenantId(1), &comes(id));
+        }
+        let reading = gauges.read().into_iter().find(|gauge| gauge.name == "standing_batches").expect("listed");
+        assert_eq!((reading.length, reading.limit), (BATCHES_MAX as u64, BATCHES_MAX as u64));
+        assert!(standings.inner.lost.load(Ordering::Acquire));
+        // The keeper throws away what has a hole; what comes after the rebuild counts.
+        let receiver = lock(&standings.inner.receiver).take().expect("not started yet");
+        let keeper = tokio::spawn(keep(Arc::downgrade(&standings.inner), receiver));
+        while standings.inner.applied.load(Ordering::Acquire) < 10 * BATCHES_MAX as u64 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!standings.inner.lost.load(Ordering::Acquire) && standings.inner.view(TenantId(1)).is_none());
+        feed.outputs(TenantId(1), &comes(7));
+        let context = standings.context(TenantId(1), ConversationId(7)).await;
+        assert!(context.is_some_and(|context| !context.returned), "as of the outputs before the question");
+        drop((feed, standings));
+        keeper.await.expect("the keeper ends with the last of them");
+    }
+}

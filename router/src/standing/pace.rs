@@ -4,7 +4,7 @@
 //! "Wait-time predictors for customer service systems with time-varying demand and capacity", Operations Research 59(5),
 //! 2011): the wait at place k is the time until k contacts have left. Departures are taken as Poisson while somebody is in
 //! backlog, and the clock runs only then: a queue that was empty says nothing about how fast it moves when it is not. After d
-//! departures in a span T of that clock the time to k more is T times beta-prime(k, d), whose quantiles are the interval.
+//! departures in a span T of that clock the time to k more is T times beta-prime(k, d + 1), whose quantiles are the interval.
 //!
 //! A departure counts by the share of the others that it brought forward: one from the front 1, one from the back 0. A
 //! contact that was offered in the instant in which it came never stood in backlog and counts for nothing. What is said is
@@ -109,7 +109,9 @@ impl Observed {
         if self.departures < DEPARTURES_MIN || self.span_ms == 0 {
             return None;
         }
-        let quantile = |q| beta_prime(f64::from(place), self.departures, q) * self.span_ms as f64;
+        // From a departure to now: d gaps and the age of the one that is under way, which is exponential, too. So the span is
+        // Gamma(d + 1) in units of the mean gap, and not Gamma(d) as it would be if it ended with a departure.
+        let quantile = |q| beta_prime(f64::from(place), self.departures + 1.0, q) * self.span_ms as f64;
         let (p50, p90) = (quantile(0.5), quantile(0.9).max(self.silence_ms as f64));
         if p90 > WAIT_MAX.0 as f64 {
             return None;
@@ -163,8 +165,8 @@ mod tests {
         assert_eq!(pace.observed(at(70)).interval(1), None, "seven");
         pace.departed(at(80), 1.0);
         let known = pace.observed(at(80)).interval(3).expect("eight");
-        // 80 s of clock times the quantiles of beta-prime(3, 8) (SciPy: 0.3488, 0.8169), in steps of 2 and of 5 s.
-        assert_eq!(known, WaitInterval { p50: Millis(28_000), p90: Millis(70_000) });
+        // 80 s of clock times the quantiles of beta-prime(3, 9) (SciPy: 0.3085, 0.7099), in steps of 2 and of 5 s.
+        assert_eq!(known, WaitInterval { p50: Millis(24_000), p90: Millis(58_000) });
         pace.backlog(at(80), false);
         assert_eq!(pace.observed(at(1_000)), pace.observed(at(80)), "an hour without a backlog changes nothing");
         pace.backlog(at(1_000), true);

@@ -8,3 +8,4 @@ mod flow;
 mod http;
 mod restart;
 mod support;
+mod views;
