@@ -118,6 +118,7 @@ fn a_standing_is_told_when_it_changed_at_most_every_two_seconds_and_never_else()
     assert_eq!((page.told.len(), page.looked_up), (told, looked_up));
     // Handed on: it waits again.
     page.item(200_001, 2, Item::Queued { queue: QueueName::of("retail") });
+    page.until(200_002, 200_002);
     assert_eq!((page.told.len(), page.looked_up), (told + 1, looked_up + 1));
 }
 
