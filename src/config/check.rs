@@ -4,7 +4,7 @@
 //! the variable that gave the value. A fault of the TOML itself, or of a policy, ends the reading of that file only. Nothing
 //! is started here, and no token is ever part of a message.
 
-use super::file::{Admin, Agent, File, Inbox, LogFormat, Scope, Tenant};
+use super::file::{Admin, Agent, Face, File, Inbox, LogFormat, Scope, Tenant};
 use super::layers::{Environment, Path as Field, Places, layers};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeSet;

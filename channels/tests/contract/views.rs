@@ -78,16 +78,10 @@ impl Page {
 
     fn item(&mut self, now: u64, n: u32, item: Item) {
         self.machine.on_wake(n);
-        while let Some(act) = self.machine.poll() {
-            match act {
-                Act::Fetch { .. } => {
-                    let item = TranscriptItem { n, at: Timestamp(now), item, body: Arc::from([]) };
-                    self.machine.on_page(Timestamp(now), Ok(vec![item]));
-                    break;
-                }
-                other => panic!("{other:?}"),
-            }
-        }
+        let asked = self.machine.poll();
+        assert!(matches!(asked, Some(Act::Fetch { .. })), "{asked:?}");
+        let item = TranscriptItem { n, at: Timestamp(now), item, body: Arc::from([]) };
+        self.machine.on_page(Timestamp(now), Ok(vec![item]));
         self.drain(now);
     }
 }
@@ -340,11 +334,9 @@ async fn a_replaced_desk_hears_of_nothing_any_more() {
     let stand = stand().await;
     let mut first = DeskClient::sign_in(&stand.base, &stand.agent_token(5)).await.expect("signed in");
     let second = DeskClient::sign_in(&stand.base, &stand.agent_token(5)).await.expect("signed in, too");
-    loop {
-        match tokio::time::timeout(Duration::from_secs(30), first.next_raw()).await.expect("an end") {
-            Ok(frame) => assert!(frame["type"] != "typing" && frame["type"] != "catalogue", "{frame}"),
-            Err(_) => break,
-        }
+    let mut next = async || tokio::time::timeout(Duration::from_secs(30), first.next_raw()).await.expect("an end");
+    while let Ok(frame) = next().await {
+        assert!(frame["type"] != "typing" && frame["type"] != "catalogue", "{frame}");
     }
     drop(second);
 }
