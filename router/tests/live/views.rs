@@ -4,7 +4,6 @@
 use crate::support::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tidegate_journal::RealDisk;
 use tidegate_model::ids::{ConversationId, OfferId, SeatId};
 use tidegate_model::input::{ContactRequest, FirstOwner, InboundAct, SeatAct};
@@ -21,7 +20,7 @@ async fn standing(node: &NodeHandle, of: &Customer, position: u32, waiting: u32)
             let found = node.standing(TENANT, of.conversation);
             match found {
                 Some(found) if (found.position, found.waiting) == (position, waiting) => return found,
-                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+                _ => tokio::task::yield_now().await,
             }
         }
     })
@@ -31,7 +30,7 @@ async fn standing(node: &NodeHandle, of: &Customer, position: u32, waiting: u32)
 async fn stands_nowhere(node: &NodeHandle, of: &Customer) {
     within("no standing", async {
         while node.standing(TENANT, of.conversation).is_some() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     })
     .await;
@@ -161,7 +160,7 @@ async fn until(what: &str, value: &AtomicU64, done: impl Fn(u64) -> bool) -> u64
             if done(found) {
                 return found;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     })
     .await
