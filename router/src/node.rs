@@ -89,6 +89,7 @@ struct Inner {
     runtime: tokio::runtime::Handle,
     reads: Arc<tokio::sync::Semaphore>,
     texts: PolicyTexts,
+    files: std::sync::OnceLock<std::sync::Weak<crate::blobs::FileCounts>>,
     draining: AtomicBool,
     started: Instant,
     recovery: RecoveryReport,
@@ -156,6 +157,7 @@ where
             runtime: handle,
             reads,
             texts: PolicyTexts::new(policy_texts),
+            files: std::sync::OnceLock::new(),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             recovery,
@@ -197,6 +199,16 @@ impl NodeHandle {
     /// What the start found in the log.
     pub fn recovery(&self) -> &RecoveryReport {
         &self.inner.recovery
+    }
+
+    /// Makes the counts of files part of the node's metrics; once.
+    pub(crate) fn count_files(&self, counts: &Arc<crate::blobs::FileCounts>) {
+        let _already = self.inner.files.set(Arc::downgrade(counts));
+    }
+
+    /// Counts of files, when the node keeps any.
+    pub fn file_counts(&self) -> Option<Arc<crate::blobs::FileCounts>> {
+        self.inner.files.get()?.upgrade()
     }
 
     /// How long the node has been up.
