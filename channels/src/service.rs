@@ -231,7 +231,12 @@ pub fn router(
                 origin.to_str().is_ok_and(allowed)
             }))
             .allow_methods([Method::GET, Method::POST])
-            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("last-event-id"), header::IF_NONE_MATCH])
+            .allow_headers([
+                header::AUTHORIZATION,
+                header::CONTENT_TYPE,
+                HeaderName::from_static("last-event-id"),
+                header::IF_NONE_MATCH,
+            ])
             .expose_headers([header::ETAG, header::CONTENT_DISPOSITION])
             .max_age(Duration::from_secs(600))
     };
@@ -247,7 +252,8 @@ pub fn router(
         .route("/v1/web/files", post(crate::files::http::web_upload))
         .route("/v1/web/files/{file}", get(crate::files::http::web_download))
         .layer(cors);
-    let desks = axum::Router::new().route("/v1/desk/ws", get(crate::desk::rim::websocket))
+    let desks = axum::Router::new()
+        .route("/v1/desk/ws", get(crate::desk::rim::websocket))
         .route("/v1/desk/files", post(crate::files::http::desk_upload))
         .route("/v1/desk/files/{file}", get(crate::files::http::desk_download));
     let router = customers.merge(desks).with_state(Arc::clone(&shared));

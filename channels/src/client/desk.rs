@@ -3,8 +3,8 @@
 //! It keeps the resume token and, for each conversation, the newest number it has, and sends both when it comes back.
 //! [`crate::client::auto`] drives one as an auto-answering agent.
 
-use crate::client::web::{ItemSeen, fresh_prefix};
 use crate::client::http::{download, upload};
+use crate::client::web::{ItemSeen, fresh_prefix};
 use crate::client::{Ack, ClientError, FileSeen, Wire, answer, number, refused, text};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

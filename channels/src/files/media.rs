@@ -131,6 +131,34 @@ impl Proof {
     }
 }
 
+/// Fuzz entry: the bytes as an upload of every kind, whole and cut in parts at every length that its first byte says.
+///
+/// # Panics
+/// When a cut changes what is found, or a text that passes is not UTF-8.
+pub fn fuzz_upload(data: &[u8]) {
+    let Some((&first, bytes)) = data.split_first() else { return };
+    for kind in MediaType::ALL {
+        let whole = passes(kind, std::iter::once(bytes));
+        if kind == MediaType::Text {
+            // The head is one part in an upload; what follows is cut anywhere.
+            let (head, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES));
+            let parts = std::iter::once(head).chain(rest.chunks(usize::from(first).max(1)));
+            assert_eq!(passes(kind, parts), whole, "a cut changed what was found");
+            assert!(!whole || std::str::from_utf8(bytes).is_ok(), "no UTF-8 passed for a text");
+        }
+    }
+}
+
+fn passes<'a>(kind: MediaType, parts: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut proof = Proof::of(kind);
+    for part in parts {
+        if proof.look(part).is_err() {
+            return false;
+        }
+    }
+    proof.end().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

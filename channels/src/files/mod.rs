@@ -27,7 +27,7 @@ use tidegate_model::port::{
 };
 use tidegate_model::{ClaimId, ConversationId, Millis, TenantId};
 
-pub use media::MediaType;
+pub use media::{MediaType, fuzz_upload};
 
 /// What may be sent, and how fast it must come. Bytes are limited by the store ([`Blobs::largest`] and its quotas).
 #[derive(Clone)]
@@ -148,17 +148,12 @@ async fn resolve(blobs: Option<Arc<dyn Blobs>>, owner: FileOwner, named: &Named)
 }
 
 /// Hands a customer's act to the router, its file looked up first.
-pub(crate) fn accept(
-    shared: &Shared,
-    grant: &CustomerGrant,
-    submission: Submission,
-) -> BoxFuture<Result<Outcome, PortError>> {
+pub(crate) fn accept(shared: &Shared, grant: &CustomerGrant, submission: Submission) -> BoxFuture<Result<Outcome, PortError>> {
     let CustomerAct::File { file } = &submission.act else {
         return shared.ingress.accept(grant.tenant, submission.inbound(grant, &FileFacts::default()));
     };
     let owner = FileOwner { tenant: grant.tenant, conversation: grant.conversation, by: Uploader::Customer };
-    let (blobs, ingress, grant, file) =
-        (shared.config.blobs.clone(), Arc::clone(&shared.ingress), grant.clone(), file.clone());
+    let (blobs, ingress, grant, file) = (shared.config.blobs.clone(), Arc::clone(&shared.ingress), grant.clone(), file.clone());
     Box::pin(async move {
         let facts = resolve(blobs, owner, &file).await?;
         let accepted = ingress.accept(grant.tenant, submission.inbound(&grant, &facts));
@@ -210,9 +205,12 @@ pub(crate) fn problem(error: &BlobError) -> Problem {
         BlobError::Failed => {
             Problem::new("files-failed", "files cannot be kept", 503, "the node's disk failed; nothing was kept or acknowledged")
         }
-        BlobError::Damaged => {
-            Problem::new("damaged-file", "the file is damaged", 500, "its bytes are not those that were stored; it is not given out")
-        }
+        BlobError::Damaged => Problem::new(
+            "damaged-file",
+            "the file is damaged",
+            500,
+            "its bytes are not those that were stored; it is not given out",
+        ),
         BlobError::Unknown => unknown_file(),
         BlobError::Busy { retry_after } => Problem::busy(*retry_after),
         BlobError::Closed => Problem::port(&PortError::Closed),

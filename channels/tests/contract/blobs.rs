@@ -47,7 +47,8 @@ impl Memory {
 
     /// Blobs and records.
     pub fn size(&self) -> (usize, usize) {
-        (self.lock().bytes.len(), self.lock().records.len())
+        let state = self.lock();
+        (state.bytes.len(), state.records.len())
     }
 
     /// The longest part that was written at once.
@@ -107,7 +108,9 @@ impl Blobs for Memory {
         ready(match state.bytes.get(&hash) {
             None => Err(BlobError::Unknown),
             Some(_) if state.damaged.contains(&hash) => Err(BlobError::Damaged),
-            Some(bytes) => Ok(Box::new(Reader { blobs: self.clone(), hash, bytes: Arc::clone(bytes), at: 0 }) as Box<dyn BlobReader>),
+            Some(bytes) => {
+                Ok(Box::new(Reader { blobs: self.clone(), hash, bytes: Arc::clone(bytes), at: 0 }) as Box<dyn BlobReader>)
+            }
         })
     }
 }

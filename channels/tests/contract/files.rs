@@ -103,9 +103,7 @@ async fn what_is_given_out_cannot_run() {
     let session = stand.session(VISITOR).await;
     let bearer = format!("Bearer {}", session.token);
     let pdf = b"%PDF-1.7 and a script".to_vec();
-    for (kind, bytes, given) in
-        [("image/png", png(5_000), "image/png"), ("application/pdf", pdf, "application/octet-stream")]
-    {
+    for (kind, bytes, given) in [("image/png", png(5_000), "image/png"), ("application/pdf", pdf, "application/octet-stream")] {
         let file = customer.upload("a\" b.bin", kind, bytes.clone()).await.expect("uploaded");
         customer.send_file(&file).await.expect("sent");
         let path = format!("/v1/web/files/{}", file.file);
@@ -138,12 +136,8 @@ async fn only_who_brought_a_file_for_a_conversation_may_name_it_there() {
     let wrong = FileSeen { media_type: "application/pdf".into(), ..file.clone() };
     assert_eq!(mine.send_file(&wrong).await.expect_err("another kind").slug(), "invalid");
     // The same hash at another tenant: its file is not ours, though the bytes are.
-    let foreign = CustomerGrant {
-        tenant: OTHER_TENANT,
-        account: AccountId(7),
-        conversation: ConversationId(5),
-        customer: CustomerId::NONE,
-    };
+    let foreign =
+        CustomerGrant { tenant: OTHER_TENANT, account: AccountId(7), conversation: ConversationId(5), customer: CustomerId::NONE };
     let token = stand.authority.mint_customer(&foreign, 600).expect("a token");
     let at = slug(&post(&stand, &token, "", "image/png", png(500)).await);
     assert_eq!(at, (403, "foreign-token".to_owned()), "a tenant without inboxes here");
@@ -255,7 +249,8 @@ async fn kinds_are_allowed_by_inbox_and_proved_by_bytes() {
     assert_eq!(slug(&post(&stand, &token, "", "text/plain", long.clone()).await).0, 201);
     long.push(0xe9);
     assert_eq!(slug(&post(&stand, &token, "", "text/plain", long).await).0, 415);
-    let verified = CustomerGrant { tenant: TENANT, account: AccountId(8), conversation: ConversationId(9), customer: CustomerId(3) };
+    let verified =
+        CustomerGrant { tenant: TENANT, account: AccountId(8), conversation: ConversationId(9), customer: CustomerId(3) };
     let token = stand.authority.mint_customer(&verified, 600).expect("a token");
     assert_eq!(slug(&post(&stand, &token, "", "image/png", png(99)).await).0, 415, "this inbox takes PDF only");
     assert_eq!(slug(&post(&stand, &token, "", "application/pdf", b"%PDF-1.7".to_vec()).await).0, 201);
@@ -442,11 +437,7 @@ async fn an_inspector_sees_every_byte_and_its_word_counts() {
     let token = stand.session(VISITOR).await.token;
     // The word lies across two parts.
     let bad = format!("{}EICAR{}", "x".repeat(65_533), "x".repeat(100)).into_bytes();
-    for (text, expected) in [
-        (bad, (422, "refused-file")),
-        (b"unseen".to_vec(), (503, "busy")),
-        (b"good".to_vec(), (201, "")),
-    ] {
+    for (text, expected) in [(bad, (422, "refused-file")), (b"unseen".to_vec(), (503, "busy")), (b"good".to_vec(), (201, ""))] {
         let answer = slug(&post(&stand, &token, "", "text/plain", text).await);
         assert_eq!(answer, (expected.0, expected.1.to_owned()));
     }

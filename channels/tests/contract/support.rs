@@ -16,8 +16,8 @@ use tidegate_channels::{Handle, NameTable};
 use tidegate_model::input::{FirstOwner, Inbound, InboundAct, SeatAct, SeatInput};
 use tidegate_model::output::{Item, Outcome, Presence, Refusal, Rescind, SeatNotice};
 use tidegate_model::port::{
-    AgentGrant, BoxFuture, Egress, FileFacts, Ingress, OpenClaim, OpenOffer, PortError, SeatPort, SeatSink, SeatSnapshot, TranscriptItem,
-    Watch,
+    AgentGrant, BoxFuture, Egress, FileFacts, Ingress, OpenClaim, OpenOffer, PortError, SeatPort, SeatSink, SeatSnapshot,
+    TranscriptItem, Watch,
 };
 use tidegate_model::record::Exit;
 use tidegate_model::{

@@ -20,12 +20,8 @@ fn request() -> impl Strategy<Value = ContactRequest> {
 }
 
 fn facts() -> impl Strategy<Value = FileFacts> {
-    (any::<[u8; 32]>(), any::<u64>(), "[a-z]{1,60}/[a-z]{1,60}", "\\PC{0,60}").prop_map(|(hash, bytes, media_type, name)| FileFacts {
-        hash: FileHash(hash),
-        bytes,
-        media_type,
-        name,
-    })
+    (any::<[u8; 32]>(), any::<u64>(), "[a-z]{1,60}/[a-z]{1,60}", "\\PC{0,60}")
+        .prop_map(|(hash, bytes, media_type, name)| FileFacts { hash: FileHash(hash), bytes, media_type, name })
 }
 
 fn check(tenant: u32, input: &Input<'_>) {
@@ -197,7 +193,7 @@ fn the_encoding_of_files_is_what_it_was() {
     let head = |kind: &str| format!("01{kind}00000700000005000000000000000600000000000000");
     assert_eq!(hex(&Input::Inbound(inbound)), format!("{}{keys}0d0c0b0a03000000{of_file}", head("05")));
     let send = SeatInput { seat: SeatId(0x33), command: CommandId(0x44), act: SeatAct::SendFile { claim: ClaimId(0x55), file } };
-    let keys = "3300000000000000000000000000000044000000000000000000000000000000" ;
+    let keys = "3300000000000000000000000000000044000000000000000000000000000000";
     assert_eq!(hex(&Input::Seat(send)), format!("{}{keys}5500000000000000{of_file}", head("1e")));
 }
 

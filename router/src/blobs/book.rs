@@ -192,9 +192,8 @@ impl Book {
 
     /// A durable record of this address by whom the owner names, for any conversation.
     pub fn any_of(&self, hash: FileHash, owner: FileOwner) -> Option<Key> {
-        let found = self.of(hash).find(|(key, record)| {
-            (key.owner.tenant, key.owner.by) == (owner.tenant, owner.by) && record.durable
-        });
+        let found =
+            self.of(hash).find(|(key, record)| (key.owner.tenant, key.owner.by) == (owner.tenant, owner.by) && record.durable);
         found.map(|(key, _)| *key)
     }
 

@@ -48,12 +48,7 @@ pub struct BlobLimits {
 
 impl Default for BlobLimits {
     fn default() -> Self {
-        Self {
-            file_bytes: 10 << 20,
-            tenant_bytes: 10 << 30,
-            conversation_bytes_per_hour: 100 << 20,
-            grace: Millis(86_400_000),
-        }
+        Self { file_bytes: 10 << 20, tenant_bytes: 10 << 30, conversation_bytes_per_hour: 100 << 20, grace: Millis(86_400_000) }
     }
 }
 
@@ -148,8 +143,7 @@ impl<D: Disk> Files<D> {
     /// [`FilesError`].
     pub async fn start(disk: D, limits: BlobLimits, clock: Clock, node: &NodeHandle) -> Result<Self, FilesError> {
         let needed = store::least(&limits);
-        let least =
-            [("files of a tenant", limits.tenant_bytes), ("an hour of a conversation", limits.conversation_bytes_per_hour)];
+        let least = [("files of a tenant", limits.tenant_bytes), ("an hour of a conversation", limits.conversation_bytes_per_hour)];
         if let Some((what, found)) = least.into_iter().find(|(_, found)| *found < needed) {
             return Err(FilesError::Limit { what, found, needed });
         }

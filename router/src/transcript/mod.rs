@@ -137,12 +137,7 @@ impl Transcripts {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn file(
-        &self,
-        tenant: TenantId,
-        conversation: ConversationId,
-        hash: FileHash,
-    ) -> Result<Option<FileFacts>, LogError> {
+    pub fn file(&self, tenant: TenantId, conversation: ConversationId, hash: FileHash) -> Result<Option<FileFacts>, LogError> {
         let positions = {
             let shard = self.shard(conversation).read().unwrap_or_else(PoisonError::into_inner);
             shard.get(&(tenant.0, conversation.0)).map(Thread::files).unwrap_or_default()

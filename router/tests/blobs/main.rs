@@ -39,12 +39,7 @@ impl Hand {
 }
 
 fn limits() -> BlobLimits {
-    BlobLimits {
-        file_bytes: 100_000,
-        tenant_bytes: 10_000_000,
-        conversation_bytes_per_hour: 5_000_000,
-        grace: Millis(24 * HOUR),
-    }
+    BlobLimits { file_bytes: 100_000, tenant_bytes: 10_000_000, conversation_bytes_per_hour: 5_000_000, grace: Millis(24 * HOUR) }
 }
 
 fn open<D: Disk>(disk: D, limits: BlobLimits, hand: &Hand) -> (Arc<Store<D>>, Opened) {

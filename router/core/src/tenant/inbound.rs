@@ -33,9 +33,17 @@ pub(super) struct Change {
 #[derive(Debug)]
 enum Act {
     /// `said`: the message or file that began it.
-    Begin { with: FirstOwner, asked: Asked, said: Option<Item> },
-    Ask { asked: Asked },
-    Say { item: Item },
+    Begin {
+        with: FirstOwner,
+        asked: Asked,
+        said: Option<Item>,
+    },
+    Ask {
+        asked: Asked,
+    },
+    Say {
+        item: Item,
+    },
     Leave,
 }
 
