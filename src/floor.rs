@@ -15,6 +15,7 @@ use tidegate_journal::RealDisk;
 use tidegate_model::port::AgentGrant;
 use tidegate_model::{Millis, SeatId, TenantId};
 use tidegate_router::auth::{AdminGrant, Admins, Scope};
+use tidegate_router::blobs::{self, BlobLimits, Files, Tree};
 use tidegate_router::http;
 use tidegate_router::node::{Node, NodeConfig, NodeHandle, TenantConfig};
 use tokio::net::TcpListener;
@@ -67,6 +68,9 @@ impl Floor {
         let node = Node::start(node, disk, &tokio::runtime::Handle::current()).await.context("the node did not start")?;
         let authority = Arc::new(TokenAuthority::new(KeyRing::new(vec![key])?, channels::auth::system_clock()));
         let mut config = Config::new(inboxes, authority.clone(), names);
+        let limits = BlobLimits::default();
+        let blobs = Tree::open(dir.join("blobs")).context("the directory of files")?;
+        config.blobs = Some(Arc::new(Files::start(blobs, limits, blobs::wall_clock(), &node).await.context("files")?));
         tune(&mut config);
         let (customers, channels) =
             channels::router(config, Arc::new(node.clone()), Arc::new(node.clone()), authority.clone()).context("channels")?;

@@ -4,10 +4,12 @@
 //! to a tenant (conversations, tickets) are state of the router and do not stand here.
 
 use crate::auth::{Clock, KeyRing, TokenAuthority, system_clock};
+use crate::files::FileRules;
 use crate::names::NameTable;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_model::file::Blobs;
 use tidegate_model::limits::{BODY_BYTES_MAX, NAME_BYTES_MAX};
 use tidegate_model::{AccountId, Millis, TenantId};
 
@@ -206,6 +208,10 @@ pub struct Config {
     pub names: Arc<NameTable>,
     /// Wall clock for identities' expiry.
     pub clock: Clock,
+    /// What files may be sent.
+    pub files: FileRules,
+    /// Where files are kept; without it none are taken.
+    pub blobs: Option<Arc<dyn Blobs>>,
 }
 
 /// Why a configuration was refused.
@@ -259,6 +265,8 @@ impl Config {
             authority,
             names,
             clock: system_clock(),
+            files: FileRules::default(),
+            blobs: None,
         }
     }
 
@@ -295,6 +303,8 @@ impl Config {
             ("desk.conversations", self.desk.conversations),
             ("desk.page", self.desk.page),
             ("desk.seats", self.desk.seats),
+            ("files.uploads", self.files.uploads),
+            ("files.downloads", self.files.downloads),
         ];
         match limits.into_iter().find(|(_, value)| *value == 0) {
             Some((what, _)) => Err(ConfigError::Zero { what }),

@@ -153,6 +153,12 @@ counters! {
     seats_resumed,
     /// Seats whose lease ran out.
     leases_ended,
+    /// Files taken.
+    files_taken,
+    /// Requests for files refused, uploads and downloads.
+    files_refused,
+    /// Files given out.
+    files_given,
 }
 
 /// Adds one.

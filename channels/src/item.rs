@@ -3,6 +3,7 @@
 //! `{"type":"item","n":…,"at":…,"kind":…}` with the fields of the kind; desks also get the conversation. Bodies were UTF-8
 //! when they came in; should one not be, it is shown with replacement characters rather than withheld. Linear in the body.
 
+use crate::files::FileFrame;
 use crate::names::NameTable;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -32,6 +33,8 @@ struct Frame<'a> {
     reason: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<FileFrame<'a>>,
 }
 
 /// A conversation id as clients see it: 32 hexadecimal digits.
@@ -53,6 +56,7 @@ pub fn frame(item: &TranscriptItem, conversation: Option<ConversationId>, names:
         exit: None,
         reason: None,
         text: None,
+        file: None,
     };
     match item.item {
         Item::Began { contact } => {
@@ -71,6 +75,15 @@ pub fn frame(item: &TranscriptItem, conversation: Option<ConversationId>, names:
             frame.kind = "agent";
             frame.seat = Some(seat.to_string());
             frame.text = Some(String::from_utf8_lossy(&item.body));
+        }
+        Item::FileFromCustomer => {
+            frame.kind = "customer";
+            frame.file = item.file().map(FileFrame::from);
+        }
+        Item::FileFromSeat { seat } => {
+            frame.kind = "agent";
+            frame.seat = Some(seat.to_string());
+            frame.file = item.file().map(FileFrame::from);
         }
         Item::Assigned { seat } => {
             frame.kind = "assigned";

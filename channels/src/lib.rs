@@ -18,6 +18,7 @@ pub mod bucket;
 pub mod client;
 pub mod config;
 pub mod desk;
+pub mod files;
 pub mod gauges;
 pub mod ids;
 pub mod item;
@@ -30,5 +31,6 @@ pub mod web;
 
 pub use auth::{Key, KeyRing, TokenAuthority};
 pub use config::{Config, DeskLimits, Inbox, WebLimits};
+pub use files::{FileRules, MediaType};
 pub use names::NameTable;
 pub use service::{Handle, router};

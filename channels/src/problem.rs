@@ -139,6 +139,8 @@ impl Problem {
             }
             PortError::Invalid { what } => Self::new("invalid", "out of its limit", 400, what.clone()),
             PortError::Unknown => Self::new("unknown", "not known here", 404, "no such tenant, conversation or seat"),
+            PortError::UnknownFile => crate::files::unknown_file(),
+            PortError::Files(error) => crate::files::problem(error),
             _ => Self::new("failed", "a fault of ours", 500, "try again later"),
         }
     }

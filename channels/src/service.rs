@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub desk_notices: Arc<Level>,
     pub seats: Seats,
     pub rates: crate::web::http::Rates,
+    pub uploads: Arc<Level>,
+    pub downloads: Arc<Level>,
     pub drain: watch::Sender<Option<Millis>>,
     by_name: HashMap<String, usize>,
     by_account: HashMap<(TenantId, AccountId), usize>,
@@ -166,6 +168,8 @@ impl Handle {
             shared.desk_pending.gauge("desk_pending"),
             shared.desk_notices.gauge("desk_notices"),
             shared.seats.gauge("desk_seats"),
+            shared.uploads.gauge("file_uploads"),
+            shared.downloads.gauge("file_downloads"),
             Gauge { name: "names", used: shared.config.names.len(), limit: crate::names::NAMES_MAX },
         ]
     }
@@ -210,6 +214,8 @@ pub fn router(
         desk_notices: Level::new(desk.connections.saturating_mul(desk.notices)),
         seats: Seats::new(desk.seats),
         rates: crate::web::http::Rates::new(web),
+        uploads: Level::new(config.files.uploads),
+        downloads: Level::new(config.files.downloads),
         drain: watch::Sender::new(None),
         by_name,
         by_account,
@@ -225,7 +231,13 @@ pub fn router(
                 origin.to_str().is_ok_and(allowed)
             }))
             .allow_methods([Method::GET, Method::POST])
-            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("last-event-id")])
+            .allow_headers([
+                header::AUTHORIZATION,
+                header::CONTENT_TYPE,
+                HeaderName::from_static("last-event-id"),
+                header::IF_NONE_MATCH,
+            ])
+            .expose_headers([header::ETAG, header::CONTENT_DISPOSITION])
             .max_age(Duration::from_secs(600))
     };
     let customers = axum::Router::new()
@@ -239,8 +251,13 @@ pub fn router(
         .route("/v1/web/transcript", get(crate::web::http::transcript))
         .route("/v1/web/events", get(crate::web::http::events))
         .route("/v1/web/ws", get(crate::web::http::websocket))
+        .route("/v1/web/files", post(crate::files::http::web_upload))
+        .route("/v1/web/files/{file}", get(crate::files::http::web_download))
         .layer(cors);
-    let desks = axum::Router::new().route("/v1/desk/ws", get(crate::desk::rim::websocket));
+    let desks = axum::Router::new()
+        .route("/v1/desk/ws", get(crate::desk::rim::websocket))
+        .route("/v1/desk/files", post(crate::files::http::desk_upload))
+        .route("/v1/desk/files/{file}", get(crate::files::http::desk_download));
     let router = customers.merge(desks).with_state(Arc::clone(&shared));
     Ok((router, Handle { shared }))
 }

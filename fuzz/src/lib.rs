@@ -42,4 +42,5 @@ pub const TARGETS: &[Target] = &[
     target("web_frames", targets::channels::web_frames, 4_096),
     target("desk_frames", targets::channels::desk_frames, 4_096),
     target("tokens", targets::channels::tokens, 256),
+    target("uploads", targets::channels::uploads, 16_384),
 ];

@@ -6,6 +6,7 @@
 use tidegate_core::{payload, policy};
 use tidegate_journal::frame::{self, Seal};
 use tidegate_model::codec;
+use tidegate_model::file::{FileHash, FileRef};
 use tidegate_model::ids::{ClaimId, CommandId, ConversationId, EffectId, EventId, OfferId, SeatId, Seq, TenantId, Term};
 use tidegate_model::input::{
     Admin, ContactRequest, EffectOutcome, EffectResult, EffectResults, FirstOwner, Inbound, InboundAct, Input, SeatAct, SeatInput,
@@ -45,6 +46,11 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "web_frames" => vec![("conversation".into(), WEB.into())],
         "desk_frames" => vec![("shift".into(), DESK.into())],
         "tokens" => vec![("minted".into(), vec![0; 8]), ("edited".into(), b"\x01\x07\x00\x01\x02\x03\x20\x00\x00\x41".to_vec())],
+        "uploads" => vec![
+            ("text".into(), [b"\x03".as_slice(), "你好, plain text\r\n".repeat(600).as_bytes()].concat()),
+            ("png".into(), b"\x07\x89PNG\r\n\x1a\n and more".to_vec()),
+            ("page".into(), b"\x01<!DOCTYPE html><script>".to_vec()),
+        ],
         _ => Vec::new(),
     }
 }
@@ -53,6 +59,7 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 const WEB: &str = r#"{"type":"begin","client_msg_id":"1","queue":"retail","class":"vip","tags":["red"],"skills":{"english":3},"preferred":"2a"}
 {"type":"message","client_msg_id":"2","text":"你好 \u0041 \n"}
 {"type":"ack","n":2}
+{"type":"message","client_msg_id":"6","file":"0707070707070707070707070707070707070707070707070707070707070707","name":"../a.png","media_type":"image/png"}
 {"type":"typing"}
 {"type":"ping"}
 {"type":"request_agent","client_msg_id":"3"}
@@ -65,6 +72,7 @@ const WEB: &str = r#"{"type":"begin","client_msg_id":"1","queue":"retail","class
 const DESK: &str = r#"{"type":"presence","command_id":"1","state":"ready"}
 {"type":"accept","command_id":"2","offer":"1"}
 {"type":"send","command_id":"3","claim":"1","text":"您好"}
+{"type":"send","command_id":"11","claim":"1","file":"0707070707070707070707070707070707070707070707070707070707070707"}
 {"type":"follow","conversation":"00000000000000000000000000000001","after":1}
 {"type":"transfer","command_id":"4","claim":"1","to":{"queue":"retail"}}
 {"type":"decline","command_id":"5","offer":"2","reason":"busy"}
@@ -131,15 +139,18 @@ fn entries() -> Vec<(String, Vec<u8>)> {
     };
     let seat = |act| Input::Seat(SeatInput { seat: SeatId(77), command: CommandId(1 << 100), act });
     let request = ContactRequest::default();
+    let file = FileRef { hash: FileHash([7; 32]), bytes: 9, media_type: "image/png", name: "票.png" };
     let named: Vec<(&str, Input<'_>)> = vec![
         ("begin-queue", inbound(InboundAct::Begin { with: FirstOwner::Queue, request })),
         ("begin-bot", inbound(InboundAct::Begin { with: FirstOwner::Bot, request })),
         ("request-agent", inbound(InboundAct::RequestAgent { request })),
         ("message", inbound(InboundAct::Message { body: "你好, is anyone there?".as_bytes() })),
+        ("file", inbound(InboundAct::File { file })),
         ("leave", inbound(InboundAct::Leave)),
         ("sign-in", seat(SeatAct::SignIn)),
         ("accept", seat(SeatAct::Accept { offer: OfferId(5) })),
         ("send", seat(SeatAct::Send { claim: ClaimId(6), body: b"Good morning." })),
+        ("send-file", seat(SeatAct::SendFile { claim: ClaimId(6), file })),
         ("end", seat(SeatAct::End { claim: ClaimId(6) })),
         ("effects", Input::Effects(EffectResults { packed: &packed })),
         ("limits", Input::Admin(Admin::Limits(Limits::SMALL))),

@@ -12,6 +12,7 @@
 // Under the checker of schedules only the cell is built, with what it stands on.
 #[cfg(not(shuttle))]
 pub mod auth;
+pub mod blobs;
 pub mod cell;
 pub mod gauge;
 #[cfg(not(shuttle))]

@@ -61,6 +61,12 @@ fn record(_recorder: &impl Recorder, node: &NodeHandle, tenants: &[TenantFigures
     }
     cell(node);
     live(node);
+    if let Some(counts) = node.file_counts() {
+        describe_counter!("tidegate_files_total", "Files stored, read, refused, swept, since the start");
+        for (what, value) in counts.all() {
+            counter!("tidegate_files_total", "what" => what).absolute(value);
+        }
+    }
     for tenant in tenants {
         ledger(tenant);
     }

@@ -91,6 +91,7 @@ struct Inner {
     reads: Arc<tokio::sync::Semaphore>,
     texts: PolicyTexts,
     catalogues: catalogue::Catalogues,
+    files: std::sync::OnceLock<std::sync::Weak<crate::blobs::FileCounts>>,
     draining: AtomicBool,
     started: Instant,
     recovery: RecoveryReport,
@@ -159,6 +160,7 @@ where
             reads,
             texts: PolicyTexts::new(policy_texts),
             catalogues: catalogue::Catalogues::default(),
+            files: std::sync::OnceLock::new(),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             recovery,
@@ -200,6 +202,16 @@ impl NodeHandle {
     /// What the start found in the log.
     pub fn recovery(&self) -> &RecoveryReport {
         &self.inner.recovery
+    }
+
+    /// Makes the counts of files part of the node's metrics; once.
+    pub(crate) fn count_files(&self, counts: &Arc<crate::blobs::FileCounts>) {
+        let _already = self.inner.files.set(Arc::downgrade(counts));
+    }
+
+    /// Counts of files, when the node keeps any.
+    pub fn file_counts(&self) -> Option<Arc<crate::blobs::FileCounts>> {
+        self.inner.files.get()?.upgrade()
     }
 
     /// How long the node has been up.

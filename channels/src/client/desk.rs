@@ -3,8 +3,9 @@
 //! It keeps the resume token and, for each conversation, the newest number it has, and sends both when it comes back.
 //! [`crate::client::auto`] drives one as an auto-answering agent.
 
+use crate::client::http::{download, upload};
 use crate::client::web::{ItemSeen, fresh_prefix};
-use crate::client::{Ack, ClientError, Wire, answer, number, refused, text};
+use crate::client::{Ack, ClientError, FileSeen, Wire, answer, number, refused, text};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -255,6 +256,33 @@ impl DeskClient {
     /// As [`Self::ready`].
     pub async fn send_text(&mut self, claim: &str, text: &str) -> Result<Ack, ClientError> {
         self.act(json!({"type": "send", "claim": claim, "text": text})).await
+    }
+
+    /// Uploads a file for a claim's conversation: durable when this returns, sent by [`Self::send_file`].
+    ///
+    /// # Errors
+    /// As [`Self::ready`].
+    pub async fn upload(&self, claim: &str, name: &str, media_type: &str, bytes: Vec<u8>) -> Result<FileSeen, ClientError> {
+        let path = format!("/v1/desk/files?claim={claim}&");
+        upload(&self.base, &self.token, &path, name, media_type, bytes).await
+    }
+
+    /// Sends a file that was uploaded.
+    ///
+    /// # Errors
+    /// As [`Self::ready`].
+    pub async fn send_file(&mut self, claim: &str, file: &FileSeen) -> Result<Ack, ClientError> {
+        let mut frame = file.frame("send");
+        frame["claim"] = json!(claim);
+        self.act(frame).await
+    }
+
+    /// Bytes of a file that stands in a conversation of the seat's claims, by its address.
+    ///
+    /// # Errors
+    /// As [`Self::ready`].
+    pub async fn download(&self, file: &str) -> Result<Vec<u8>, ClientError> {
+        download(&self.base, &self.token, "/v1/desk/files", file).await
     }
 
     /// Ends the segment.

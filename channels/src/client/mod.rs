@@ -11,7 +11,7 @@ pub mod web;
 
 pub use auto::{AutoAnswer, Handling, serve};
 pub use desk::{ClaimSeen, DeskClient, DeskEvent, DeskWelcome, OfferSeen, Snapshot};
-pub use http::{NewVisitor, Visitor, open_session};
+pub use http::{FileSeen, NewVisitor, Visitor, open_session};
 pub use web::{Begin, ItemSeen, StandingSeen, WebClient, WebEvent};
 
 use futures_util::{SinkExt, StreamExt};

@@ -3,7 +3,8 @@
 //! It keeps what a real page keeps: the newest number it has, the acts that were not acknowledged, and nothing else. Items
 //! that come while an answer is awaited are kept in order and given out by [`WebClient::next_event`].
 
-use crate::client::{Ack, ClientError, Wire, answer, number, refused, text};
+use crate::client::http::{download, upload};
+use crate::client::{Ack, ClientError, FileSeen, Wire, answer, number, refused, text};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -65,6 +66,8 @@ pub struct ItemSeen {
     pub exit: String,
     /// The contact, when it began.
     pub contact: u64,
+    /// The file, of messages that are one.
+    pub file: Option<FileSeen>,
 }
 
 impl ItemSeen {
@@ -78,6 +81,7 @@ impl ItemSeen {
             seat: text(frame, "seat"),
             exit: text(frame, "exit"),
             contact: number(frame, "contact"),
+            file: FileSeen::from(&frame["file"]),
         }
     }
 }
@@ -250,6 +254,31 @@ impl WebClient {
     pub async fn send_text(&mut self, text: &str) -> Result<Ack, ClientError> {
         let id = self.fresh_id();
         self.submit(json!({"type": "message", "text": text}), &id).await
+    }
+
+    /// Uploads a file for this conversation: durable when this returns, sent by [`Self::send_file`].
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn upload(&self, name: &str, media_type: &str, bytes: Vec<u8>) -> Result<FileSeen, ClientError> {
+        upload(&self.base, &self.token, "/v1/web/files?", name, media_type, bytes).await
+    }
+
+    /// Sends a file that was uploaded.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn send_file(&mut self, file: &FileSeen) -> Result<Ack, ClientError> {
+        let id = self.fresh_id();
+        self.submit(file.frame("message"), &id).await
+    }
+
+    /// Bytes of a file that stands in the conversation, by its address.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn download(&self, file: &str) -> Result<Vec<u8>, ClientError> {
+        download(&self.base, &self.token, "/v1/web/files", file).await
     }
 
     /// Leaves.

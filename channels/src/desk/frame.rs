@@ -5,6 +5,7 @@
 //! down from the difference and never trusts its own clock. Field names: `docs/protocol.md`.
 
 use crate::config::{SHORT_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::files::{self, Named};
 use crate::item::{conversation_text, to_json};
 use crate::json::{Object, clip};
 use crate::names::NameTable;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use tidegate_model::input::{SeatAct, TransferTo};
 use tidegate_model::output::{Outcome, Presence, Rescind, SeatNotice};
 use tidegate_model::policy::Code;
-use tidegate_model::port::{Catalogue, CatalogueQueue, OfferContext, SeatSnapshot};
+use tidegate_model::port::{Catalogue, CatalogueQueue, FileFacts, OfferContext, SeatSnapshot};
 use tidegate_model::{ClaimId, ConversationId, OfferId, QueueName, ReasonName, SeatId, Timestamp};
 
 /// What a desk says.
@@ -89,6 +90,13 @@ pub enum DeskAct {
         /// The text.
         text: String,
     },
+    /// Sends a file to the customer.
+    SendFile {
+        /// In which claim.
+        claim: ClaimId,
+        /// Which.
+        file: Named,
+    },
     /// Ends the segment.
     End {
         /// Which claim.
@@ -113,14 +121,15 @@ pub enum DeskAct {
 }
 
 impl DeskAct {
-    /// The act as the router takes it.
-    pub fn act(&self) -> SeatAct<'_> {
+    /// The act as the router takes it; for a file, with what was found of it.
+    pub fn act<'a>(&'a self, found: &'a FileFacts) -> SeatAct<'a> {
         match self {
             Self::Ready => SeatAct::Ready,
             Self::Pause { reason } => SeatAct::Pause { reason: *reason },
             Self::Accept { offer } => SeatAct::Accept { offer: *offer },
             Self::Decline { offer, reason } => SeatAct::Decline { offer: *offer, reason: *reason },
             Self::Send { claim, text } => SeatAct::Send { claim: *claim, body: text.as_bytes() },
+            Self::SendFile { claim, .. } => SeatAct::SendFile { claim: *claim, file: found.as_ref() },
             Self::End { claim } => SeatAct::End { claim: *claim },
             Self::WrapUp { claim, code } => SeatAct::WrapUp { claim: *claim, code: *code },
             Self::Transfer { claim, to } => SeatAct::Transfer { claim: *claim, to: *to },
@@ -217,7 +226,13 @@ fn command(kind: &str, object: &mut Object<'_>, names: &NameTable) -> Result<Des
         }
         "accept" => DeskAct::Accept { offer: offer(object)? },
         "decline" => DeskAct::Decline { offer: offer(object)?, reason: reason(object, "reason")? },
-        "send" => DeskAct::Send { claim: claim(object)?, text: object.text("text", TEXT_BYTES_MAX)?.into_owned() },
+        "send" => {
+            let claim = claim(object)?;
+            match files::named(object)? {
+                Some(file) => DeskAct::SendFile { claim, file },
+                None => DeskAct::Send { claim, text: object.text("text", TEXT_BYTES_MAX)?.into_owned() },
+            }
+        }
         "end" => DeskAct::End { claim: claim(object)? },
         "wrap_up" => DeskAct::WrapUp { claim: claim(object)?, code: reason(object, "code")? },
         "transfer" => {

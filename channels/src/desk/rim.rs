@@ -121,12 +121,7 @@ async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, hold: &mut Option<Hold
                     continue;
                 }
                 Act::Submit { grant, command } => {
-                    let input = SeatInput {
-                        seat: grant.seat,
-                        command: ids::command(grant.seat, &command.command_id),
-                        act: command.act.act(),
-                    };
-                    submit = Some(shared.desk_port.command(grant.tenant, input));
+                    submit = Some(crate::files::command(shared, &grant, command));
                     continue;
                 }
                 Act::Fetch { grant, conversation, after, max } => {

@@ -4,6 +4,7 @@
 //! reads its bodies by the same functions, so that both faces have one set of limits. Field names: `docs/protocol.md`.
 
 use crate::config::{SHORT_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::files::{self, Named};
 use crate::ids;
 use crate::item::to_json;
 use crate::json::{Object, clip};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use tidegate_model::input::{ContactRequest, FirstOwner, Inbound, InboundAct};
 use tidegate_model::limits::{REQUEST_SKILLS_MAX, REQUEST_TAGS_MAX};
 use tidegate_model::output::Outcome;
-use tidegate_model::port::{CustomerGrant, Standing};
+use tidegate_model::port::{CustomerGrant, FileFacts, Standing};
 use tidegate_model::{ClassName, Level, Millis, QueueName, SeatId, SkillName, TagName};
 
 /// What a customer says.
@@ -72,13 +73,18 @@ pub enum CustomerAct {
         /// Its text.
         text: String,
     },
+    /// A message that is a file.
+    File {
+        /// Which.
+        file: Named,
+    },
     /// The customer leaves.
     Leave,
 }
 
 impl Submission {
-    /// The input, with its derived event id.
-    pub fn inbound(&self, grant: &CustomerGrant) -> Inbound<'_> {
+    /// The input, with its derived event id; for a file, with what was found of it.
+    pub fn inbound<'a>(&'a self, grant: &CustomerGrant, found: &'a FileFacts) -> Inbound<'a> {
         Inbound {
             account: grant.account,
             conversation: grant.conversation,
@@ -89,6 +95,7 @@ impl Submission {
                 CustomerAct::Begin { with, request } => InboundAct::Begin { with: *with, request: *request },
                 CustomerAct::RequestAgent { request } => InboundAct::RequestAgent { request: *request },
                 CustomerAct::Message { text } => InboundAct::Message { body: text.as_bytes() },
+                CustomerAct::File { .. } => InboundAct::File { file: found.as_ref() },
                 CustomerAct::Leave => InboundAct::Leave,
             },
         }
@@ -186,7 +193,10 @@ fn act(kind: Kind, object: &mut Object<'_>) -> Result<CustomerAct, Problem> {
             CustomerAct::Begin { with, request: request(object)? }
         }
         Kind::RequestAgent => CustomerAct::RequestAgent { request: request(object)? },
-        Kind::Message => CustomerAct::Message { text: object.text("text", TEXT_BYTES_MAX)?.into_owned() },
+        Kind::Message => match files::named(object)? {
+            Some(file) => CustomerAct::File { file },
+            None => CustomerAct::Message { text: object.text("text", TEXT_BYTES_MAX)?.into_owned() },
+        },
         Kind::Leave => CustomerAct::Leave,
     })
 }

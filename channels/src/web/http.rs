@@ -52,7 +52,7 @@ impl Rates {
     }
 
     /// Takes one token of the conversation.
-    fn take(&self, grant: &CustomerGrant, now: Timestamp) -> Result<(), Problem> {
+    pub(crate) fn take(&self, grant: &CustomerGrant, now: Timestamp) -> Result<(), Problem> {
         if self.buckets.len() >= self.limits.connections {
             // A full bucket is as good as none. Sweeping is linear, so it happens once a second at most.
             let last = self.swept.load(Ordering::Relaxed);
@@ -83,10 +83,14 @@ fn place(shared: &Arc<Shared>) -> Result<Slot, Problem> {
     })
 }
 
-fn admit(shared: &Shared, headers: &HeaderMap, query: Option<&str>) -> Result<Admission, Problem> {
+/// The token of `Authorization: Bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get("authorization").and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "))
+}
+
+pub(crate) fn admit(shared: &Shared, headers: &HeaderMap, query: Option<&str>) -> Result<Admission, Problem> {
     let origin = shared.any_inbox_allows(headers)?;
-    let header = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let token = header.and_then(|text| text.strip_prefix("Bearer ")).or(query);
+    let token = bearer(headers).or(query);
     let missing = || Problem::new("no-token", "a token is needed", 401, "send Authorization: Bearer with a session token");
     shared.admit(token.ok_or_else(missing)?, origin.as_deref())
 }
@@ -233,13 +237,14 @@ async fn post(shared: &Arc<Shared>, headers: &HeaderMap, kind: Kind, request: Re
     if !admission.may_write {
         return Err(Problem::new("verified-only", "sign in first", 403, "this inbox takes verified visitors only"));
     }
-    let result = decide(shared, &admission.grant, &submission).await;
+    let result = decide(shared, &admission.grant, submission).await;
     drop((slot, drain));
     result
 }
 
-async fn decide(shared: &Shared, grant: &CustomerGrant, submission: &Submission) -> Result<Response, Problem> {
-    let outcome = shared.ingress.accept(grant.tenant, submission.inbound(grant)).await.map_err(|error| {
+async fn decide(shared: &Shared, grant: &CustomerGrant, submission: Submission) -> Result<Response, Problem> {
+    let id = submission.client_msg_id.clone();
+    let outcome = crate::files::accept(shared, grant, submission).await.map_err(|error| {
         if matches!(error, PortError::Busy { .. }) {
             bump(&shared.counters.ports_busy);
         }
@@ -249,7 +254,7 @@ async fn decide(shared: &Shared, grant: &CustomerGrant, submission: &Submission)
         Outcome::Refused(Refusal::Rule(reason)) => shared.config.names.text(reason.0),
         _ => None,
     };
-    let frame = answer(&submission.client_msg_id, outcome, reason.as_deref())?;
+    let frame = answer(&id, outcome, reason.as_deref())?;
     Ok(json(StatusCode::OK, &frame))
 }
 

@@ -102,7 +102,7 @@ async fn run<P: Pipe>(shared: &Arc<Shared>, pipe: &mut P, machine: &mut Machine,
                     continue;
                 }
                 Act::Submit { grant, submission } => {
-                    submit = Some(shared.ingress.accept(grant.tenant, submission.inbound(&grant)));
+                    submit = Some(crate::files::accept(shared, &grant, submission));
                     continue;
                 }
                 Act::Fetch { grant, after, max } => {

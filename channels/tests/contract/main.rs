@@ -4,7 +4,9 @@
 //! the ports; [`machines`] drives the protocol machines alone, in virtual time, with hostile input. End-to-end claims about
 //! the real router are made elsewhere. `TIDEGATE_NIGHTLY=1` raises the counts.
 
+mod blobs;
 mod desk;
+mod files;
 mod machines;
 mod support;
 mod views;

@@ -4,6 +4,7 @@
 //! `tidegate_model::port` alone; it claims nothing about the real router, which end-to-end tests use. Its dials (busy, frozen)
 //! bring about the states in which a rim must show its manners.
 
+use crate::blobs::Memory;
 use axum::serve::ListenerExt;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -15,8 +16,8 @@ use tidegate_channels::{Handle, NameTable};
 use tidegate_model::input::{FirstOwner, Inbound, InboundAct, SeatAct, SeatInput};
 use tidegate_model::output::{Item, Outcome, Presence, Refusal, Rescind, SeatNotice};
 use tidegate_model::port::{
-    AgentGrant, BoxFuture, Catalogue, Egress, Ingress, OfferContext, OpenClaim, OpenOffer, PortError, SeatPort, SeatSink,
-    SeatSnapshot, Standing, TranscriptItem, Watch,
+    AgentGrant, BoxFuture, Catalogue, Egress, FileFacts, Ingress, OfferContext, OpenClaim, OpenOffer, PortError, SeatPort,
+    SeatSink, SeatSnapshot, Standing, TranscriptItem, Watch,
 };
 use tidegate_model::record::Exit;
 use tidegate_model::{
@@ -165,6 +166,13 @@ impl Reference {
         let state = self.lock();
         let items = state.conversations.get(&id).map(|c| c.items.as_slice()).unwrap_or_default();
         items.iter().filter(|item| !item.body.is_empty()).map(|item| String::from_utf8_lossy(&item.body).into_owned()).collect()
+    }
+
+    /// Files of a conversation, oldest first.
+    pub fn files(&self, id: ConversationId) -> Vec<FileFacts> {
+        let state = self.lock();
+        let items = state.conversations.get(&id).map(|c| c.items.as_slice()).unwrap_or_default();
+        items.iter().filter_map(|item| item.file().map(|file| file.facts())).collect()
     }
 
     /// How many distinct events were taken.
@@ -324,6 +332,15 @@ impl State {
                 let n = self.item(id, Item::FromCustomer, body);
                 Outcome::Done { contact: self.conversations[&id].contact, n }
             }
+            InboundAct::File { file } => {
+                if self.owner(id) == Owner::None {
+                    self.begin(id, FirstOwner::Queue);
+                }
+                let mut body = Vec::new();
+                file.encode(&mut body);
+                let n = self.item(id, Item::FileFromCustomer, &body);
+                Outcome::Done { contact: self.conversations[&id].contact, n }
+            }
             InboundAct::Leave if self.owner(id) != Owner::None => {
                 let exit = match self.owner(id) {
                     Owner::Bot => Exit::AbandonedWithBot,
@@ -434,6 +451,15 @@ impl State {
                 };
                 contact = of;
                 n = self.item(conversation, Item::FromSeat { seat: id }, body);
+            }
+            SeatAct::SendFile { claim, file } => {
+                let Some((of, conversation, false)) = seat.claims.get(&claim).copied() else {
+                    return Outcome::Refused(Refusal::ClaimGone);
+                };
+                contact = of;
+                let mut body = Vec::new();
+                file.encode(&mut body);
+                n = self.item(conversation, Item::FileFromSeat { seat: id }, &body);
             }
             SeatAct::End { claim } => {
                 let Some((of, conversation, false)) = seat.claims.get(&claim).copied() else {
@@ -632,6 +658,7 @@ pub struct Stand {
     pub base: String,
     pub address: SocketAddr,
     pub port: Reference,
+    pub blobs: Memory,
     pub handle: Handle,
     pub authority: Arc<TokenAuthority>,
     pub site_keys: KeyRing,
@@ -646,6 +673,24 @@ pub async fn stand() -> Stand {
 }
 
 pub async fn stand_with(change: impl FnOnce(&mut Config)) -> Stand {
+    let port = Reference::new();
+    let blobs = Memory::new(port.clone(), 0);
+    stand_on(port, blobs, change).await
+}
+
+/// A stand that takes files of up to `largest` bytes.
+pub async fn stand_files(largest: u64, change: impl FnOnce(&mut Config)) -> Stand {
+    let port = Reference::new();
+    let blobs = Memory::new(port.clone(), largest);
+    let kept = blobs.clone();
+    stand_on(port, blobs, |config| {
+        config.blobs = Some(Arc::new(kept));
+        change(config);
+    })
+    .await
+}
+
+async fn stand_on(port: Reference, blobs: Memory, change: impl FnOnce(&mut Config)) -> Stand {
     let authority = Arc::new(TokenAuthority::new(ring(1), system_clock()));
     let site_keys = ring(2);
     let inbox = |name: &str, account, verified_only| Inbox {
@@ -665,7 +710,6 @@ pub async fn stand_with(change: impl FnOnce(&mut Config)) -> Stand {
     (config.web.frames_per_second, config.web.frames_burst) = (100_000, 100_000);
     (config.desk.frames_per_second, config.desk.frames_burst) = (100_000, 100_000);
     change(&mut config);
-    let port = Reference::new();
     let auth = Arc::clone(&authority);
     let (router, handle) =
         tidegate_channels::router(config, Arc::new(port.clone()), Arc::new(port.clone()), auth).expect("a good configuration");
@@ -674,7 +718,7 @@ pub async fn stand_with(change: impl FnOnce(&mut Config)) -> Stand {
     // Without this each small frame would wait for the acknowledgement of the one before: 40 ms a turn.
     let listener = listener.tap_io(|socket| socket.set_nodelay(true).expect("a live socket"));
     tokio::spawn(async move { axum::serve(listener, router).await.expect("served") });
-    Stand { base: format!("http://{address}"), address, port, handle, authority, site_keys }
+    Stand { base: format!("http://{address}"), address, port, blobs, handle, authority, site_keys }
 }
 
 impl Stand {

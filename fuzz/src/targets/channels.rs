@@ -29,6 +29,14 @@ pub fn desk_frames(data: &[u8]) {
     desk::fuzz_frame(data);
 }
 
+/// Any bytes as a file on its way in.
+///
+/// # Panics
+/// As `files::fuzz_upload`.
+pub fn uploads(data: &[u8]) {
+    tidegate_channels::files::fuzz_upload(data);
+}
+
 /// Any bytes as a token, and as edits of good ones.
 ///
 /// # Panics

@@ -4,7 +4,8 @@
 //! offsets, which are read without decoding, agree with the decoded entry.
 
 use tidegate_model::codec;
-use tidegate_model::input::Input;
+use tidegate_model::file::{FILE_NAME_BYTES_MAX, FileRef, MEDIA_TYPE_BYTES_MAX, clean_name};
+use tidegate_model::input::{Inbound, InboundAct, Input, SeatAct, SeatInput};
 
 /// Any bytes as a log entry.
 ///
@@ -29,6 +30,16 @@ pub fn entry_codec(data: &[u8]) {
             assert!(codec::effect_results(results.packed).count() <= data.len());
         }
         _ => {}
+    }
+    if let Input::Inbound(Inbound { act: InboundAct::File { file }, .. })
+    | Input::Seat(SeatInput { act: SeatAct::SendFile { file, .. }, .. }) = &entry.input
+    {
+        assert!(codec::holds_body(data), "a file's entry holds what is said of it");
+        assert!(file.name.len() <= FILE_NAME_BYTES_MAX && file.media_type.len() <= MEDIA_TYPE_BYTES_MAX);
+        let cleaned = clean_name(file.name);
+        assert!(cleaned.len() <= file.name.len() && clean_name(&cleaned) == cleaned, "cleaning ends");
+        let renamed = FileRef { name: &cleaned, bytes: 1, media_type: "a/b", ..*file };
+        assert!(cleaned.is_empty() || renamed.check().is_ok(), "a cleaned name is fit");
     }
     let mut again = Vec::with_capacity(data.len());
     codec::encode(&mut again, entry.tenant, &entry.input);

@@ -11,6 +11,7 @@
 //! A follower can prefetch by the key at offset 24 and the id at offset 40 without decoding. [`decode`] is total: any bytes
 //! give an entry or a [`CodecError`] that names the offset; it allocates nothing and borrows bodies from the input.
 
+use crate::file::FileRef;
 use crate::ids::{
     AccountId, ClaimId, CommandId, ConversationId, CustomerId, EffectId, EventId, OfferId, SeatId, Seq, TenantId, Term,
 };
@@ -89,6 +90,7 @@ mod kind {
     pub const REQUEST_AGENT: u8 = 2;
     pub const MESSAGE: u8 = 3;
     pub const LEAVE: u8 = 4;
+    pub const FILE: u8 = 5;
     pub const SIGN_IN: u8 = 16;
     pub const SIGN_OUT: u8 = 17;
     pub const READY: u8 = 18;
@@ -103,6 +105,7 @@ mod kind {
     pub const LINK_DOWN: u8 = 27;
     pub const LINK_UP: u8 = 28;
     pub const LEASE_END: u8 = 29;
+    pub const SEND_FILE: u8 = 30;
     pub const EFFECTS: u8 = 40;
     pub const POLICY: u8 = 48;
     pub const AGENT: u8 = 49;
@@ -152,6 +155,11 @@ pub fn event(entry: &[u8]) -> u128 {
 /// The argument (offer, claim, customer, term) at its fixed offset, for prefetching; 0 when there is no head.
 pub fn argument(entry: &[u8]) -> u64 {
     entry.get(56..64).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// Whether an encoded entry holds the body of a message or of a file, from its kind alone.
+pub fn holds_body(entry: &[u8]) -> bool {
+    matches!(entry.get(1), Some(&(kind::MESSAGE | kind::FILE | kind::SEND | kind::SEND_FILE)))
 }
 
 /// Stamps place and time into an encoded entry.
@@ -216,6 +224,7 @@ pub fn encode(out: &mut Vec<u8>, tenant: TenantId, input: &Input<'_>) {
                 InboundAct::RequestAgent { .. } => (kind::REQUEST_AGENT, 0),
                 InboundAct::Message { .. } => (kind::MESSAGE, 0),
                 InboundAct::Leave => (kind::LEAVE, 0),
+                InboundAct::File { .. } => (kind::FILE, 0),
             };
             w.head(tenant, kind, small, i.conversation.0, i.event.0, i.customer.0);
             w.u32(i.account.0);
@@ -224,6 +233,7 @@ pub fn encode(out: &mut Vec<u8>, tenant: TenantId, input: &Input<'_>) {
                 InboundAct::Begin { request, .. } | InboundAct::RequestAgent { request } => w.request(request),
                 InboundAct::Message { body } => w.out.extend_from_slice(body),
                 InboundAct::Leave => {}
+                InboundAct::File { file } => file.encode(w.out),
             }
         }
         Input::Seat(s) => {
@@ -242,6 +252,7 @@ pub fn encode(out: &mut Vec<u8>, tenant: TenantId, input: &Input<'_>) {
                 SeatAct::LinkDown => (kind::LINK_DOWN, 0),
                 SeatAct::LinkUp => (kind::LINK_UP, 0),
                 SeatAct::LeaseEnd => (kind::LEASE_END, 0),
+                SeatAct::SendFile { claim, .. } => (kind::SEND_FILE, claim.0),
             };
             w.head(tenant, kind, 0, u128::from(s.seat.0), s.command.0, argument);
             match &s.act {
@@ -249,6 +260,7 @@ pub fn encode(out: &mut Vec<u8>, tenant: TenantId, input: &Input<'_>) {
                 SeatAct::Transfer { to: TransferTo::Queue(queue), .. } => w.u64(queue.0),
                 SeatAct::Transfer { to: TransferTo::Seat(seat), .. } => w.u64(seat.0),
                 SeatAct::Send { body, .. } => w.out.extend_from_slice(body),
+                SeatAct::SendFile { file, .. } => file.encode(w.out),
                 _ => {}
             }
         }
@@ -337,6 +349,10 @@ impl<'a> Reader<'a> {
         self.at = self.bytes.len();
         rest
     }
+    fn file(&mut self) -> Result<FileRef<'a>, CodecError> {
+        let offset = self.at;
+        FileRef::decode(self.rest(), offset)
+    }
     fn request(&mut self) -> Result<ContactRequest, CodecError> {
         let mut r = ContactRequest {
             queue: QueueName(self.u64()?),
@@ -378,8 +394,8 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, CodecError> {
     let id = r.u128()?;
     let argument = r.u64()?;
     let input = match kind {
-        kind::BEGIN..=kind::LEAVE => Input::Inbound(inbound(&mut r, kind, small, key, id, argument)?),
-        kind::SIGN_IN..=kind::LEASE_END => Input::Seat(seat_input(&mut r, kind, key, id, argument)?),
+        kind::BEGIN..=kind::FILE => Input::Inbound(inbound(&mut r, kind, small, key, id, argument)?),
+        kind::SIGN_IN..=kind::SEND_FILE => Input::Seat(seat_input(&mut r, kind, key, id, argument)?),
         kind::EFFECTS => Input::Effects(EffectResults { packed: r.rest() }),
         kind::POLICY => Input::Admin(Admin::Policy { hash: r.take()?, plan: r.rest() }),
         kind::AGENT => Input::Admin(Admin::Agent { seat: SeatId(narrow(key)?), profile: r.rest() }),
@@ -433,6 +449,7 @@ fn inbound<'a>(r: &mut Reader<'a>, kind: u8, small: u16, key: u128, id: u128, ar
         }
         kind::REQUEST_AGENT => InboundAct::RequestAgent { request: r.request()? },
         kind::MESSAGE => InboundAct::Message { body: r.rest() },
+        kind::FILE => InboundAct::File { file: r.file()? },
         _ => InboundAct::Leave,
     };
     Ok(Inbound { account, conversation: ConversationId(key), event: EventId(id), customer: CustomerId(argument), known_n, act })
@@ -456,6 +473,7 @@ fn seat_input<'a>(r: &mut Reader<'a>, kind: u8, key: u128, id: u128, argument: u
         kind::LINK_DOWN => SeatAct::LinkDown,
         kind::LINK_UP => SeatAct::LinkUp,
         kind::LEASE_END => SeatAct::LeaseEnd,
+        kind::SEND_FILE => SeatAct::SendFile { claim, file: r.file()? },
         other => return Err(CodecError::Kind(other)),
     };
     Ok(SeatInput { seat: SeatId(narrow(key)?), command: CommandId(id), act })

@@ -4,6 +4,7 @@
 //! like arrive as typed fields). Acts are grouped by who speaks: a customer's channel, a seat, effects that came back,
 //! administration, and the log itself.
 
+use crate::file::FileRef;
 use crate::ids::{AccountId, ClaimId, CommandId, ConversationId, CustomerId, EffectId, EventId, OfferId, SeatId, TenantId, Term};
 use crate::limits::{Limits, REQUEST_SKILLS_MAX, REQUEST_TAGS_MAX};
 use crate::name::{ClassName, Level, QueueName, ReasonName, SkillName, TagName};
@@ -75,6 +76,11 @@ pub enum InboundAct<'a> {
     },
     /// The customer leaves.
     Leave,
+    /// A message that is a file: as [`Self::Message`] in every way, but its body is what is said of the file.
+    File {
+        /// The file, durable already; never read by a decision.
+        file: FileRef<'a>,
+    },
 }
 
 /// Who has a contact when it begins.
@@ -171,6 +177,13 @@ pub enum SeatAct<'a> {
     LinkUp,
     /// The seat's lease ended without its coming back: as a sign-out.
     LeaseEnd,
+    /// Sends a file to the customer of a claim: as [`Self::Send`] in every way.
+    SendFile {
+        /// The claim.
+        claim: ClaimId,
+        /// The file, durable already; never read by a decision.
+        file: FileRef<'a>,
+    },
 }
 
 /// Target of a transfer.

@@ -5,13 +5,14 @@
 //! compiler proves it. Entries of the log are encoded by [`codec`] (flat, versioned, keys at fixed offsets); rarely written
 //! matter (policies, profiles, limits) travels inside an entry as opaque bytes that `tidegate-core` decodes.
 //!
-//! Reading order: [`ids`], [`time`], [`name`], [`limits`], [`policy`], [`input`], [`output`], [`record`], [`codec`], [`port`].
+//! Reading order: [`ids`], [`time`], [`name`], [`limits`], [`policy`], [`input`], [`output`], [`record`], [`codec`], [`file`], [`port`].
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 pub mod codec;
+pub mod file;
 pub mod ids;
 pub mod input;
 pub mod limits;

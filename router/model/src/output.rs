@@ -221,6 +221,13 @@ pub enum Item {
         /// How.
         exit: Exit,
     },
+    /// The customer sent a file.
+    FileFromCustomer,
+    /// The agent sent a file.
+    FileFromSeat {
+        /// Which.
+        seat: SeatId,
+    },
 }
 
 /// A notice to a seat's desk.
@@ -497,6 +504,16 @@ impl Refusal {
 }
 
 impl Item {
+    /// Whether its entry holds a body: text, or what is said of a file.
+    pub const fn has_body(self) -> bool {
+        matches!(self, Self::FromCustomer | Self::FromSeat { .. }) || self.is_file()
+    }
+
+    /// Whether it is a file.
+    pub const fn is_file(self) -> bool {
+        matches!(self, Self::FileFromCustomer | Self::FileFromSeat { .. })
+    }
+
     fn fold(self, chain: &mut Chain) {
         match self {
             Self::Began { contact } => {
@@ -520,6 +537,11 @@ impl Item {
             Self::Ended { exit } => {
                 chain.word(7);
                 chain.word(exit.code());
+            }
+            Self::FileFromCustomer => chain.word(8),
+            Self::FileFromSeat { seat } => {
+                chain.word(9);
+                chain.word(seat.0);
             }
         }
     }

@@ -20,6 +20,8 @@ use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
 
+pub use crate::file::{BlobError, BlobPart, BlobReader, BlobWriter, Blobs, FileFacts, FileHash, FileOwner, FileRef, Uploader};
+
 /// A future that names no runtime.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
@@ -43,6 +45,10 @@ pub enum PortError {
     },
     /// No such tenant, conversation or seat here.
     Unknown,
+    /// The file was not brought for this conversation by who names it.
+    UnknownFile,
+    /// The file store did not answer as it should.
+    Files(BlobError),
 }
 
 /// Customers' way in.
@@ -128,8 +134,15 @@ pub struct TranscriptItem {
     pub at: Timestamp,
     /// What it is.
     pub item: Item,
-    /// Body of messages, empty otherwise.
+    /// Body of messages, empty otherwise; of files what is said of them ([`Self::file`]).
     pub body: Arc<[u8]>,
+}
+
+impl TranscriptItem {
+    /// What is said of the file, when the item is one and its body is still kept.
+    pub fn file(&self) -> Option<FileRef<'_>> {
+        self.item.is_file().then(|| FileRef::decode(&self.body, 0).ok()).flatten()
+    }
 }
 
 /// Agents' way in.

@@ -151,7 +151,7 @@ impl Egress {
         let submitted = decided.entries.iter().filter(|carried| carried.submitted.is_some()).count() as u64;
         stages.record_all(Stage::Egress, between(decided.decided_at, now), submitted);
         stages.record_all(Stage::CommittedToEffect, between(decided.durable, now), submitted);
-        let messages = decided.entries.into_iter().filter(|carried| is_message(&carried.bytes));
+        let messages = decided.entries.into_iter().filter(|carried| tidegate_model::codec::holds_body(&carried.bytes));
         self.shared.transcripts.tail().add(messages.map(|carried| (carried.position, carried.bytes)));
         self.shared.emitted.fetch_max(last, Ordering::Release);
         if let Some(wanted) = decided.snapshot {
@@ -180,7 +180,7 @@ impl Egress {
                     Output::Transcript { conversation, n, seq, at, item, .. } => {
                         let here = decided.entries.get(entry).map_or(0, |carried| carried.position);
                         let body = match item {
-                            Item::FromCustomer | Item::FromSeat { .. } => decided.position(*seq),
+                            item if item.has_body() => decided.position(*seq),
                             _ => None,
                         };
                         let added = Added { conversation: *conversation, n: *n, at: *at, item: *item, entry: here, body };
@@ -209,11 +209,6 @@ impl Egress {
             from += run.outputs;
         }
     }
-}
-
-/// Kinds of entries that hold a body: a customer's message (3) and a seat's (22).
-fn is_message(entry: &[u8]) -> bool {
-    matches!(entry.get(1), Some(3 | 22))
 }
 
 /// The egress thread: takes what apply hands over.

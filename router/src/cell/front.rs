@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use tidegate_matcher::reply::{self, NoAnswer, ReplySlots};
 use tidegate_matcher::ring::{Credit, Credits, mpsc};
 use tidegate_model::codec::{self, Precedence};
+use tidegate_model::file::FILE_REF_BYTES_MAX;
 use tidegate_model::input::{Admin, Inbound, InboundAct, Input, SeatAct, SeatInput};
 use tidegate_model::limits::BODY_BYTES_MAX;
 use tidegate_model::output::Outcome;
@@ -211,6 +212,11 @@ fn encode(tenant: TenantId, input: &Input<'_>) -> Result<Vec<u8>, PortError> {
     let body = match input {
         Input::Inbound(Inbound { act: InboundAct::Message { body }, .. })
         | Input::Seat(SeatInput { act: SeatAct::Send { body, .. }, .. }) => body.len(),
+        Input::Inbound(Inbound { act: InboundAct::File { file }, .. })
+        | Input::Seat(SeatInput { act: SeatAct::SendFile { file, .. }, .. }) => match file.check() {
+            Ok(()) => FILE_REF_BYTES_MAX,
+            Err(what) => return invalid(format!("file: {what}")),
+        },
         Input::Admin(Admin::Policy { plan, .. }) => plan.len(),
         Input::Admin(Admin::Agent { profile, .. } | Admin::Account { profile, .. }) => profile.len(),
         Input::Effects(results) => results.packed.len(),

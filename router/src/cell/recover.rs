@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tidegate_core::Guard;
 use tidegate_journal::{Disk, Hole, Journal, Position, Recovery, ScanError, ScanStep, SnapshotError, SnapshotId, SnapshotStore};
-use tidegate_model::output::{Item, Output};
+use tidegate_model::output::Output;
 use tidegate_model::{Millis, Seq, TenantId, Term, Timestamp};
 
 /// What a start found, for the operator.
@@ -233,7 +233,7 @@ fn index(transcripts: &Transcripts, tenant: TenantId, outputs: &[Output], owed: 
     for output in outputs {
         let Output::Transcript { conversation, n, seq, at, item, .. } = output else { continue };
         let body = match item {
-            Item::FromCustomer | Item::FromSeat { .. } => owed.get(&seq.0).map(|(_, position)| *position),
+            item if item.has_body() => owed.get(&seq.0).map(|(_, position)| *position),
             _ => None,
         };
         let added = Added { conversation: *conversation, n: *n, at: *at, item: *item, entry: here, body };

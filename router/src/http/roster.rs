@@ -222,11 +222,17 @@ pub(super) async fn transcript(
 fn row(item: &TranscriptItem, names: &HashMap<QueueName, String>) -> Value {
     let mut row = json!({ "n": item.n, "at_ms": item.at.0 });
     let text = || String::from_utf8_lossy(&item.body).into_owned();
+    let file = || {
+        let facts = item.file();
+        facts.map(|f| json!({ "file": f.hash.to_string(), "name": f.name, "media_type": f.media_type, "bytes": f.bytes }))
+    };
     let (kind, more) = match item.item {
         Item::Began { contact } => ("began", json!({ "contact": contact.0.to_string() })),
         Item::Queued { queue } => ("queued", json!({ "queue": names.get(&queue) })),
         Item::FromCustomer => ("from_customer", json!({ "text": text() })),
         Item::FromSeat { seat } => ("from_seat", json!({ "seat": seat.0.to_string(), "text": text() })),
+        Item::FileFromCustomer => ("from_customer", json!({ "file": file() })),
+        Item::FileFromSeat { seat } => ("from_seat", json!({ "seat": seat.0.to_string(), "file": file() })),
         Item::Assigned { seat } => ("assigned", json!({ "seat": seat.0.to_string() })),
         Item::Transferred => ("transferred", json!({})),
         Item::Ended { exit } => ("ended", json!({ "exit": exit.slug() })),

@@ -6,6 +6,7 @@
 
 use super::NodeHandle;
 use std::sync::Arc;
+use tidegate_model::file::FileRef;
 use tidegate_model::ids::{ConversationId, SeatId, TenantId};
 use tidegate_model::input::{Inbound, InboundAct, Input, SeatAct, SeatInput};
 use tidegate_model::limits::{BODY_BYTES_MAX, NAME_BYTES_MAX};
@@ -104,6 +105,7 @@ fn check_inbound(inbound: &Inbound<'_>) -> Result<(), PortError> {
     named("event", inbound.event.is_none())?;
     match inbound.act {
         InboundAct::Message { body } => check_body(body),
+        InboundAct::File { file } => check_file(&file),
         _ => Ok(()),
     }
 }
@@ -115,12 +117,17 @@ fn check_seat(input: &SeatInput<'_>) -> Result<(), PortError> {
         SeatAct::Accept { offer } | SeatAct::Decline { offer, .. } => named("offer", offer.is_none()),
         SeatAct::End { claim } | SeatAct::WrapUp { claim, .. } | SeatAct::Transfer { claim, .. } => named("claim", claim.is_none()),
         SeatAct::Send { claim, body } => named("claim", claim.is_none()).and_then(|()| check_body(body)),
+        SeatAct::SendFile { claim, file } => named("claim", claim.is_none()).and_then(|()| check_file(&file)),
         _ => Ok(()),
     }
 }
 
 fn named(field: &str, is_none: bool) -> Result<(), PortError> {
     if is_none { Err(PortError::Invalid { what: format!("{field}: 0 means none; expected an id") }) } else { Ok(()) }
+}
+
+fn check_file(file: &FileRef<'_>) -> Result<(), PortError> {
+    file.check().map_err(|what| PortError::Invalid { what: format!("file: {what}") })
 }
 
 /// A body is 1 to [`BODY_BYTES_MAX`] bytes of UTF-8.

@@ -13,10 +13,11 @@ pub(crate) mod thread;
 
 use crate::cell::{LogError, LogFiles};
 use crate::primitive::{Arc, PoisonError, RwLock};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tail::Tail;
 use thread::Thread;
 use tidegate_model::codec;
+use tidegate_model::file::{FileFacts, FileHash, FileRef};
 use tidegate_model::input::{Inbound, InboundAct, Input, SeatAct, SeatInput};
 use tidegate_model::output::Item;
 use tidegate_model::port::TranscriptItem;
@@ -132,6 +133,49 @@ impl Transcripts {
         items.collect::<Result<Vec<_>, LogError>>().map(Some)
     }
 
+    /// The newest file of this address in a conversation's transcript. One read a file of the conversation, at most.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn file(&self, tenant: TenantId, conversation: ConversationId, hash: FileHash) -> Result<Option<FileFacts>, LogError> {
+        let positions = {
+            let shard = self.shard(conversation).read().unwrap_or_else(PoisonError::into_inner);
+            shard.get(&(tenant.0, conversation.0)).map(Thread::files).unwrap_or_default()
+        };
+        for position in positions.into_iter().rev() {
+            let body = self.body(position)?;
+            if let Ok(file) = FileRef::decode(&body, 0)
+                && file.hash == hash
+            {
+                return Ok(Some(file.facts()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every file that stands in a transcript. One read a file.
+    ///
+    /// # Errors
+    /// As [`Self::read`]: a set with a hole is not given.
+    pub fn files(&self) -> Result<BTreeSet<(TenantId, ConversationId, FileHash)>, LogError> {
+        let mut found = BTreeSet::new();
+        for shard in &self.shards {
+            let places: Vec<_> = {
+                let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+                let files = shard.iter().map(|(place, thread)| (*place, thread.files()));
+                files.filter(|(_, files)| !files.is_empty()).collect()
+            };
+            for ((tenant, conversation), positions) in places {
+                for position in positions {
+                    let body = self.body(position)?;
+                    let hash = FileRef::decode(&body, 0).map(|file| file.hash);
+                    found.extend(hash.map(|hash| (TenantId(tenant), ConversationId(conversation), hash)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn body(&self, position: u64) -> Result<Arc<[u8]>, LogError> {
         if let Some(body) = self.tail.body(position) {
             return Ok(body);
@@ -210,9 +254,12 @@ impl Transcripts {
     }
 }
 
-/// The body of a message's entry; empty for every other entry.
+/// The body of a message's entry, or what a file's entry says of it; empty for every other entry.
 pub(crate) fn body_of(entry: &[u8]) -> &[u8] {
     match codec::decode(entry).map(|entry| entry.input) {
+        // A file's facts are the end of its entry, behind the account and the number of a customer's.
+        Ok(Input::Inbound(Inbound { act: InboundAct::File { .. }, .. })) => entry.get(codec::HEAD_BYTES + 8..).unwrap_or(GONE),
+        Ok(Input::Seat(SeatInput { act: SeatAct::SendFile { .. }, .. })) => entry.get(codec::HEAD_BYTES..).unwrap_or(GONE),
         Ok(
             Input::Inbound(Inbound { act: InboundAct::Message { body }, .. })
             | Input::Seat(SeatInput { act: SeatAct::Send { body, .. }, .. }),

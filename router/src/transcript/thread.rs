@@ -1,7 +1,7 @@
 //! One conversation's items, packed: about eight bytes a message, so that 100,000 open conversations stay small.
 //!
 //! ```text
-//! item  := varint(ms since the item before) tag field*        fields of tags 3 and 4 begin with
+//! item  := varint(ms since the item before) tag field*        fields of tags 3, 4, 8 and 9 begin with
 //! field := varint | u64 (names and ids that are hashes)        varint(zigzag(position − position of the body before))
 //! ```
 //!
@@ -44,6 +44,8 @@ const FROM_SEAT: u8 = 4;
 const ASSIGNED: u8 = 5;
 const TRANSFERRED: u8 = 6;
 const ENDED: u8 = 7;
+const FILE_FROM_CUSTOMER: u8 = 8;
+const FILE_FROM_SEAT: u8 = 9;
 
 /// Exits by their number in the index; a refusal's reason follows.
 const EXITS: [Exit; 8] = [
@@ -89,12 +91,12 @@ impl Thread {
         match added.item {
             Item::Began { contact } => self.tagged(BEGAN, contact.0),
             Item::Queued { queue } => self.named(QUEUED, queue.0),
-            Item::FromCustomer => {
-                self.items.push(FROM_CUSTOMER);
+            Item::FromCustomer | Item::FileFromCustomer => {
+                self.items.push(if added.item.is_file() { FILE_FROM_CUSTOMER } else { FROM_CUSTOMER });
                 self.position(added.body);
             }
-            Item::FromSeat { seat } => {
-                self.items.push(FROM_SEAT);
+            Item::FromSeat { seat } | Item::FileFromSeat { seat } => {
+                self.items.push(if added.item.is_file() { FILE_FROM_SEAT } else { FROM_SEAT });
                 self.position(added.body);
                 varint(&mut self.items, seat.0);
             }
@@ -153,6 +155,12 @@ impl Thread {
         found
     }
 
+    /// Places of what is said of its files, oldest first. O(items).
+    pub fn files(&self) -> Vec<u64> {
+        let found = self.after(0, usize::MAX).into_iter();
+        found.filter(|found| found.item.is_file()).filter_map(|found| found.position).collect()
+    }
+
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.first.to_le_bytes());
         out.extend_from_slice(&self.head.to_le_bytes());
@@ -206,13 +214,14 @@ impl Walk<'_> {
         let item = match tag {
             BEGAN => Item::Began { contact: ContactId(self.varint()?) },
             QUEUED => Item::Queued { queue: QueueName(self.word()?) },
-            FROM_CUSTOMER => {
+            FROM_CUSTOMER | FILE_FROM_CUSTOMER => {
                 position = self.position()?;
-                Item::FromCustomer
+                if tag == FROM_CUSTOMER { Item::FromCustomer } else { Item::FileFromCustomer }
             }
-            FROM_SEAT => {
+            FROM_SEAT | FILE_FROM_SEAT => {
                 position = self.position()?;
-                Item::FromSeat { seat: SeatId(self.varint()?) }
+                let seat = SeatId(self.varint()?);
+                if tag == FROM_SEAT { Item::FromSeat { seat } } else { Item::FileFromSeat { seat } }
             }
             ASSIGNED => Item::Assigned { seat: SeatId(self.varint()?) },
             ENDED => match self.varint()? {
@@ -271,6 +280,8 @@ mod tests {
             any::<u64>().prop_map(|q| Item::Queued { queue: QueueName(q) }),
             Just(Item::FromCustomer),
             any::<u64>().prop_map(|s| Item::FromSeat { seat: SeatId(s) }),
+            Just(Item::FileFromCustomer),
+            any::<u64>().prop_map(|s| Item::FileFromSeat { seat: SeatId(s) }),
             any::<u64>().prop_map(|s| Item::Assigned { seat: SeatId(s) }),
             Just(Item::Transferred),
             any::<u64>().prop_map(|r| Item::Ended { exit: Exit::Refused(ReasonName(r)) }),
@@ -287,7 +298,7 @@ mod tests {
             let mut expected = Vec::new();
             for (i, (item, step, position)) in items.into_iter().enumerate() {
                 at += step;
-                let message = matches!(item, Item::FromCustomer | Item::FromSeat { .. });
+                let message = item.has_body();
                 let position = message.then_some(position >> 1);
                 let n = i as u32 + 1;
                 let added = Added {

@@ -32,9 +32,18 @@ pub(super) struct Change {
 
 #[derive(Debug)]
 enum Act {
-    Begin { with: FirstOwner, asked: Asked, message: bool },
-    Ask { asked: Asked },
-    Message,
+    /// `said`: the message or file that began it.
+    Begin {
+        with: FirstOwner,
+        asked: Asked,
+        said: Option<Item>,
+    },
+    Ask {
+        asked: Asked,
+    },
+    Say {
+        item: Item,
+    },
     Leave,
 }
 
@@ -73,17 +82,22 @@ impl Tenant {
                 if owner != Owner::Nobody {
                     return Delta::Refuse(Refusal::AlreadyOpen);
                 }
-                asked(request, *with == FirstOwner::Queue).map(|asked| Act::Begin { with: *with, asked, message: false })
+                asked(request, *with == FirstOwner::Queue).map(|asked| Act::Begin { with: *with, asked, said: None })
             }
             InboundAct::RequestAgent { request } => match owner {
                 Owner::Bot => asked(request, true).map(|asked| Act::Ask { asked }),
                 Owner::Nobody => Err(Refusal::NotOpen),
                 _ => Err(Refusal::AlreadyOpen),
             },
-            InboundAct::Message { .. } if owner == Owner::Nobody => {
-                asked(&default(), true).map(|asked| Act::Begin { with: FirstOwner::Queue, asked, message: true })
+            InboundAct::Message { .. } | InboundAct::File { .. } => {
+                let file = matches!(inbound.act, InboundAct::File { .. });
+                let item = if file { Item::FileFromCustomer } else { Item::FromCustomer };
+                if owner == Owner::Nobody {
+                    asked(&default(), true).map(|asked| Act::Begin { with: FirstOwner::Queue, asked, said: Some(item) })
+                } else {
+                    Ok(Act::Say { item })
+                }
             }
-            InboundAct::Message { .. } => Ok(Act::Message),
             InboundAct::Leave if owner == Owner::Nobody => Err(Refusal::NotOpen),
             InboundAct::Leave => Ok(Act::Leave),
             // Acts of a later model.
@@ -167,18 +181,18 @@ impl Tenant {
             c.last_event_at = self.at;
         }
         match change.act {
-            Act::Begin { with, asked, message } => {
+            Act::Begin { with, asked, said } => {
                 self.begin(slot, with, &asked);
-                if message {
-                    self.item(slot, Item::FromCustomer);
+                if let Some(item) = said {
+                    self.item(slot, item);
                 }
             }
             Act::Ask { asked } => match asked.refused {
                 Some(reason) => self.exit(slot, Exit::Refused(reason)),
                 None => self.enqueue(slot, &asked, self.at, None),
             },
-            Act::Message => {
-                self.item(slot, Item::FromCustomer);
+            Act::Say { item } => {
+                self.item(slot, item);
                 self.rearm(slot);
             }
             Act::Leave => self.customer_leaves(slot),
@@ -394,7 +408,7 @@ impl Tenant {
         let seat = if c.owner == Owner::Seat { c.seat } else { SeatId::NONE };
         let (conversation, n, account) = (c.id, c.n, c.account);
         self.emit(Output::Transcript { conversation, n, seq: self.seq, at: self.at, seat, item });
-        if matches!(item, Item::FromSeat { .. }) {
+        if matches!(item, Item::FromSeat { .. } | Item::FileFromSeat { .. }) {
             self.open_delivery(account, conversation, n);
         }
     }
@@ -487,6 +501,10 @@ fn content_of(act: &InboundAct<'_>) -> u32 {
         InboundAct::Message { body } => {
             chain.word(4);
             chain.bytes(body);
+        }
+        InboundAct::File { file } => {
+            chain.word(6);
+            file.fold(&mut chain);
         }
         _ => chain.word(5),
     }

@@ -30,7 +30,7 @@ enum Act {
     Linked(bool),
     Accept { engagement: u32 },
     Decline { engagement: u32 },
-    Send { engagement: u32 },
+    Send { engagement: u32, file: bool },
     End { engagement: u32 },
     WrapUp { engagement: u32 },
     Transfer { engagement: u32, asked: Asked },
@@ -78,12 +78,12 @@ impl Tenant {
             SeatAct::Decline { offer, .. } => {
                 Act::Decline { engagement: self.engagement_of(slot, offer, Stage::Offered).ok_or(Refusal::OfferGone)? }
             }
-            SeatAct::Send { claim, .. } => {
+            SeatAct::Send { claim, .. } | SeatAct::SendFile { claim, .. } => {
                 let engagement = self.active(slot, claim)?;
                 if self.effects.room() == 0 {
                     return Err(Refusal::Limit(LimitKind::Effects));
                 }
-                Act::Send { engagement }
+                Act::Send { engagement, file: matches!(act, SeatAct::SendFile { .. }) }
             }
             SeatAct::End { claim } => Act::End { engagement: self.active(slot, claim)? },
             SeatAct::WrapUp { claim, .. } => {
@@ -157,7 +157,7 @@ impl Tenant {
             }
             Act::Accept { engagement } => contact = self.accept(engagement),
             Act::Decline { engagement } => self.return_offer(engagement, Rescind::Declined),
-            Act::Send { engagement } => (contact, n) = self.send(engagement),
+            Act::Send { engagement, file } => (contact, n) = self.send(engagement, file),
             Act::End { engagement } => contact = self.end(engagement),
             Act::WrapUp { engagement } => self.release(engagement),
             Act::Transfer { engagement, asked } => contact = self.transfer(engagement, &asked),
@@ -299,7 +299,7 @@ impl Tenant {
         }
     }
 
-    fn send(&mut self, slot: u32) -> (ContactId, u32) {
+    fn send(&mut self, slot: u32, file: bool) -> (ContactId, u32) {
         let Some(engagement) = self.engagements.get(slot) else { return (ContactId::NONE, 0) };
         let (contact, conversation) = (engagement.contact, engagement.conversation);
         let seat = self.seats.get(engagement.seat).map_or(SeatId::NONE, |s| s.id);
@@ -307,7 +307,7 @@ impl Tenant {
             c.last_event_at = self.at;
         }
         self.dirty_conversations.mark(conversation);
-        self.item(conversation, Item::FromSeat { seat });
+        self.item(conversation, if file { Item::FileFromSeat { seat } } else { Item::FromSeat { seat } });
         self.rearm(conversation);
         (contact, self.conversations.get(conversation).map_or(0, |c| c.n))
     }
@@ -436,6 +436,11 @@ fn content_of(act: &SeatAct<'_>) -> u32 {
                 TransferTo::Queue(name) => chain.word(name.0),
                 TransferTo::Seat(seat) => chain.word(!seat.0),
             }
+        }
+        SeatAct::SendFile { claim, file } => {
+            chain.word(12);
+            chain.word(claim.0);
+            file.fold(&mut chain);
         }
         _ => chain.word(11),
     }

@@ -7,6 +7,7 @@ mod support;
 mod burst;
 
 mod effects;
+mod files;
 mod fuel;
 mod full;
 mod invariants;
