@@ -13,8 +13,8 @@ const asked = new URLSearchParams(location.search);
 const inbox = asked.get("inbox") ?? "shop";
 const mine = `chat.${inbox}`;
 const api = (path) => new URL(`../v1/web/${path}`, location);
-/** A WebSocket that fails so often in a row is given up for events and posts. */
-const SOCKET_TRIES = 2;
+/** Every so many attempts in a row without success, one takes events and posts instead of a WebSocket. */
+const OTHER_PATH_EVERY = 3;
 const TYPING_EVERY_MS = 2_000;
 const TYPING_SHOWN_MS = 5_000;
 /** Most items in the page at once; earlier ones come back with a button's press. */
@@ -118,6 +118,7 @@ function refuse(id, problem) {
 
 // --- What is heard.
 
+let tries = 0;
 async function hello() {
   if (!state.token || performance.now() > state.tokenUntil) {
     const visitor = stored(`${mine}.visitor`) ?? undefined;
@@ -133,7 +134,8 @@ async function hello() {
     state.tokenUntil = performance.now() + said.expires_in_s * 800;
   }
   for (const entry of state.outbox) entry.sent = false;
-  if (link.failures >= SOCKET_TRIES && !link.wasLive) return void listen();
+  tries += 1;
+  if (tries % OTHER_PATH_EVERY === 0) return void listen();
   return { type: "hello", token: state.token, after: state.n };
 }
 
@@ -153,7 +155,6 @@ function listen() {
   const over = () => {
     events.close();
     state.polling = false;
-    link.failures = 0;
     link.again();
   };
   events.onerror = over;
@@ -163,7 +164,7 @@ function listen() {
 function frame(said) {
   switch (said.type) {
     case "welcome":
-      link.wasLive = true;
+      tries = 0;
       state.conversation = said.conversation;
       link.live();
       flush();

@@ -13,7 +13,6 @@ level = answered within { $seconds } s
 level-none = no answers yet
 served = served
 abandoned = gave up
-in-service = in service
 agents = Agents
 ready = Ready
 busy = In chats

@@ -13,7 +13,6 @@ level = { $seconds } 秒内接通
 level-none = 尚无接通
 served = 已服务
 abandoned = 放弃
-in-service = 服务中
 agents = 坐席
 ready = 空闲
 busy = 会话中
