@@ -83,7 +83,7 @@ export class Link {
     if (this.stopped) return;
     if (event.code === 4001) return this.finish("replaced");
     this.hooks.closed?.(event);
-    this.again();
+    if (!this.stopped) this.again();
   }
 
   again() {
