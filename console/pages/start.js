@@ -7,7 +7,7 @@ const DOORS = [
   ["chat", "chat/"],
   ["desk", "desk/"],
   ["wall", "wall/"],
-  ["api", "docs/api/"],
+  ["api", "docs/api"],
 ];
 
 async function use(to) {

@@ -14,6 +14,9 @@ const LOST_MS = 5_000;
 const POINTS = 600;
 const AGENTS = ["ready", "busy", "wrap_up", "paused", "not_responding", "signed_out"];
 
+/** What the node does not count is not shown as nought. */
+const UNKNOWN = "–";
+
 const state = { link: "connecting", view: null, line: [], heard: 0 };
 let events;
 
@@ -72,11 +75,12 @@ function Wall() {
   if (!view) return html`<main class="gate" data-link=${link}><form onSubmit=${(event) => (event.preventDefault(), listen(event.target.token.value.trim()))}>
     <h1>${t("title")}</h1><p>${t(`state-${link}`)}</p><input name="token" type="password" autocomplete="off" aria-label=${t("token")} placeholder=${t("token")} /><button>${t("open")}</button>
     <button type="button" class="plain" id="language" onClick=${other}>${t("language")}</button></form></main>`;
-  const sum = (field) => view.queues.reduce((total, queue) => total + (queue[field] ?? 0), 0);
+  const sum = (field) => view.totals?.[field] ?? view.queues.reduce((total, queue) => total + (queue[field] ?? 0), 0);
   const sl = view.queues.reduce((total, { service_level: one }) => (one ? { num: total.num + one.num, den: total.den + one.den, threshold_ms: one.threshold_ms } : total), { num: 0, den: 0 });
   const percent = level(sl);
   const waiting = sum("waiting");
-  const oldest = Math.max(0, ...view.queues.map((queue) => queue.oldest_wait_ms ?? 0));
+  const waits = view.queues.map((queue) => queue.oldest_wait_ms).filter((wait) => wait !== undefined);
+  const there = AGENTS.filter((one) => view.agents[one] !== undefined);
   const free = view.agents.ready ?? 0;
   const mood = waiting > 3 * Math.max(1, free + (view.agents.busy ?? 0)) ? "storm" : waiting > free ? "busy-floor" : "calm";
   const all = Math.max(1, AGENTS.reduce((total, one) => total + (view.agents[one] ?? 0), 0));
@@ -89,18 +93,18 @@ function Wall() {
       <button class="plain" id="language" onClick=${other}>${t("language")}</button></header>
     <section class="figures">
       <div><b data-figure="waiting">${waiting}</b><span>${t("waiting")}</span></div>
-      <div><b>${span(oldest)}</b><span>${t("oldest")}</span></div>
-      <div data-grade=${grade(percent)}><b>${percent === null ? "–" : `${percent}%`}</b><span>${percent === null ? t("level-none") : t("level", { seconds: Math.round(sl.threshold_ms / 1000) })}</span></div>
+      <div><b>${waits.length ? span(Math.max(...waits)) : UNKNOWN}</b><span>${t("oldest")}</span></div>
+      <div data-grade=${grade(percent)}><b>${percent === null ? UNKNOWN : `${percent}%`}</b><span>${percent === null ? t("level-none") : t("level", { seconds: Math.round(sl.threshold_ms / 1000) })}</span></div>
       <div><b>${sum("served")}</b><span>${t("served")}</span></div>
       <div><b>${sum("abandoned")}</b><span>${t("abandoned")}</span></div>
     </section>
     <section class="line"><h2>${t("last-minutes", { minutes: 10 })}
       <span class="soft">${view.rates?.in_per_min ?? 0} ${t("rate-in")} · ${view.rates?.out_per_min ?? 0} ${t("rate-out")}</span></h2><${Line} /></section>
     <section class="queues"><table><thead><tr><th>${t("queue")}</th><th>${t("waiting")}</th><th>${t("oldest")}</th><th>%</th><th>${t("served")}</th><th>${t("abandoned")}</th></tr></thead>
-      <tbody>${queues.map((queue) => html`<tr key=${queue.name} data-queue=${queue.name}><td><bdi>${visibleName(queue.name)}</bdi></td><td>${queue.waiting}</td><td>${span(queue.oldest_wait_ms ?? 0)}</td>
-        <td data-grade=${grade(level(queue.service_level))}>${level(queue.service_level) ?? "–"}</td><td>${queue.served}</td><td>${queue.abandoned}</td></tr>`)}</tbody></table></section>
-    <section class="agents"><h2>${t("agents")}</h2><div class="bars">${AGENTS.map((one) => html`<i class=${one} key=${one} style=${{ flexGrow: (view.agents[one] ?? 0) / all }}></i>`)}</div>
-      <dl>${AGENTS.map((one) => html`<div key=${one}><dt><i class=${one}></i>${t(one)}</dt><dd data-agents=${one}>${view.agents[one] ?? 0}</dd></div>`)}</dl></section>
+      <tbody>${queues.map((queue) => html`<tr key=${queue.name} data-queue=${queue.name}><td><bdi>${visibleName(queue.name)}</bdi></td><td>${queue.waiting}</td><td>${queue.oldest_wait_ms === undefined ? UNKNOWN : span(queue.oldest_wait_ms)}</td>
+        <td data-grade=${grade(level(queue.service_level))}>${level(queue.service_level) ?? UNKNOWN}</td><td>${queue.served ?? UNKNOWN}</td><td>${queue.abandoned ?? UNKNOWN}</td></tr>`)}</tbody></table></section>
+    <section class="agents"><h2>${t("agents")}</h2><div class="bars">${there.map((one) => html`<i class=${one} key=${one} style=${{ flexGrow: (view.agents[one] ?? 0) / all }}></i>`)}</div>
+      <dl>${there.map((one) => html`<div key=${one}><dt><i class=${one}></i>${t(one)}</dt><dd data-agents=${one}>${view.agents[one] ?? 0}</dd></div>`)}</dl></section>
   </main>`;
 }
 

@@ -466,3 +466,42 @@ async fn the_elders_mode_on_a_narrow_telephone() {
     assert_eq!(browser.ask("document.documentElement.scrollWidth").await, 320);
     browser.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wall_shows_what_waits() {
+    let node = Node::start().await;
+    let browser = Browser::start(1920, 1080, AWAKE).await;
+    let wall = browser.window().await;
+    browser.go(&format!("{}/wall/?lang=en#token=nonsense", node.base())).await;
+    browser.until("document.querySelector('main')?.dataset.link === 'refused'").await;
+    browser.go(&format!("{}/wall/?lang=en", node.base())).await;
+    browser.go(&format!("{}/wall/?lang=en#token={}", node.base(), node.admin())).await;
+    browser.reload().await;
+    browser.until(LIVE).await;
+    assert!(!browser.ask("location.href").await.as_str().expect("an address").contains("token"), "the token stays in the address");
+    browser.until("document.querySelector('[data-figure=waiting]').textContent === '0'").await;
+    browser.until("document.querySelector('[data-agents=signed_out]').textContent === '3'").await;
+    for k in 1..=3 {
+        let way = Cutter::before(node.address()).await;
+        browser.another(true).await;
+        chat(&browser, way.base()).await;
+        write(&browser, &format!("hello {k}")).await;
+        browser.until("document.querySelector('main').dataset.stage === 'waiting'").await;
+        browser.switch(&wall).await;
+        browser.until(&format!("document.querySelector('[data-figure=waiting]').textContent === '{k}'")).await;
+    }
+    browser.another(true).await;
+    desk(&browser, node.base(), node.agent(0)).await;
+    browser.press("#ready").await;
+    browser.switch(&wall).await;
+    browser.until("document.querySelector('[data-agents=signed_out]').textContent === '2'").await;
+    assert_eq!(browser.ask("document.querySelectorAll('tbody tr').length").await, 2, "a row a queue");
+    picture(&browser, "wall-en.png").await;
+    browser.press("#language").await;
+    browser.until("document.documentElement.lang === 'zh-CN'").await;
+    picture(&browser, "wall-zh.png").await;
+    // A screen whose node is gone says so, and dims what is old.
+    drop(node);
+    browser.until("document.querySelector('main').dataset.link === 'lost'").await;
+    browser.end().await;
+}
