@@ -78,12 +78,21 @@ function Wall() {
   const sum = (field) => view.totals?.[field] ?? view.queues.reduce((total, queue) => total + (queue[field] ?? 0), 0);
   const sl = view.queues.reduce((total, { service_level: one }) => (one ? { num: total.num + one.num, den: total.den + one.den, threshold_ms: one.threshold_ms } : total), { num: 0, den: 0 });
   const percent = level(sl);
-  const waiting = sum("waiting");
+  // By queue, offers out included: a customer who is being offered still waits.
+  const waiting = view.queues.reduce((total, queue) => total + queue.waiting, 0);
   const waits = view.queues.map((queue) => queue.oldest_wait_ms).filter((wait) => wait !== undefined);
   const there = AGENTS.filter((one) => view.agents[one] !== undefined);
   const free = view.agents.ready ?? 0;
   const mood = waiting > 3 * Math.max(1, free + (view.agents.busy ?? 0)) ? "storm" : waiting > free ? "busy-floor" : "calm";
   const all = Math.max(1, AGENTS.reduce((total, one) => total + (view.agents[one] ?? 0), 0));
+  // A column stands where the node counts it for any queue.
+  const columns = [
+    [t("waiting"), (queue) => queue.waiting],
+    [t("oldest"), (queue) => queue.oldest_wait_ms !== undefined && span(queue.oldest_wait_ms)],
+    ["%", (queue) => level(queue.service_level), true],
+    [t("served"), (queue) => queue.served],
+    [t("abandoned"), (queue) => queue.abandoned],
+  ].filter(([, value]) => view.queues.some((queue) => ![undefined, null, false].includes(value(queue))));
   const queues = [...view.queues].sort((a, b) => b.waiting - a.waiting).slice(0, QUEUES_SHOWN);
   return html`<main data-link=${link} data-mood=${mood}>
     <header><h1>${t("title")}</h1><span class="mood">${t(mood)}</span><span class="grow"></span>
@@ -93,16 +102,17 @@ function Wall() {
       <button class="plain" id="language" onClick=${other}>${t("language")}</button></header>
     <section class="figures">
       <div><b data-figure="waiting">${waiting}</b><span>${t("waiting")}</span></div>
-      <div><b>${waits.length ? span(Math.max(...waits)) : UNKNOWN}</b><span>${t("oldest")}</span></div>
-      <div data-grade=${grade(percent)}><b>${percent === null ? UNKNOWN : `${percent}%`}</b><span>${percent === null ? t("level-none") : t("level", { seconds: Math.round(sl.threshold_ms / 1000) })}</span></div>
+      ${waits.length > 0 && html`<div><b>${span(Math.max(...waits))}</b><span>${t("oldest")}</span></div>`}
+      ${percent !== null && html`<div data-grade=${grade(percent)}><b>${percent}%</b><span>${t("level", { seconds: Math.round(sl.threshold_ms / 1000) })}</span></div>`}
+      ${view.totals && html`<div><b>${view.totals.in_service}</b><span>${t("in-service")}</span></div>`}
       <div><b>${sum("served")}</b><span>${t("served")}</span></div>
       <div><b>${sum("abandoned")}</b><span>${t("abandoned")}</span></div>
     </section>
     <section class="line"><h2>${t("last-minutes", { minutes: 10 })}
       <span class="soft">${view.rates?.in_per_min ?? 0} ${t("rate-in")} · ${view.rates?.out_per_min ?? 0} ${t("rate-out")}</span></h2><${Line} /></section>
-    <section class="queues"><table><thead><tr><th>${t("queue")}</th><th>${t("waiting")}</th><th>${t("oldest")}</th><th>%</th><th>${t("served")}</th><th>${t("abandoned")}</th></tr></thead>
-      <tbody>${queues.map((queue) => html`<tr key=${queue.name} data-queue=${queue.name}><td><bdi>${visibleName(queue.name)}</bdi></td><td>${queue.waiting}</td><td>${queue.oldest_wait_ms === undefined ? UNKNOWN : span(queue.oldest_wait_ms)}</td>
-        <td data-grade=${grade(level(queue.service_level))}>${level(queue.service_level) ?? UNKNOWN}</td><td>${queue.served ?? UNKNOWN}</td><td>${queue.abandoned ?? UNKNOWN}</td></tr>`)}</tbody></table></section>
+    <section class="queues"><table><thead><tr><th>${t("queue")}</th>${columns.map(([words]) => html`<th>${words}</th>`)}</tr></thead>
+      <tbody>${queues.map((queue) => html`<tr key=${queue.name} data-queue=${queue.name}><td><bdi>${visibleName(queue.name)}</bdi></td>
+        ${columns.map(([, value, graded]) => html`<td data-grade=${graded ? grade(level(queue.service_level)) : ""}>${value(queue) ?? UNKNOWN}</td>`)}</tr>`)}</tbody></table></section>
     <section class="agents"><h2>${t("agents")}</h2><div class="bars">${there.map((one) => html`<i class=${one} key=${one} style=${{ flexGrow: (view.agents[one] ?? 0) / all }}></i>`)}</div>
       <dl>${there.map((one) => html`<div key=${one}><dt><i class=${one}></i>${t(one)}</dt><dd data-agents=${one}>${view.agents[one] ?? 0}</dd></div>`)}</dl></section>
   </main>`;

@@ -90,7 +90,7 @@ impl Browser {
             if !is_false {
                 return value;
             }
-            // Asks again, at a pace that leaves the page some of the processor.
+            // Paces: asks again, and leaves the page some of the processor.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let shown = self.ask("document.body.innerText").await;

@@ -496,6 +496,7 @@ async fn the_wall_shows_what_waits() {
     browser.switch(&wall).await;
     browser.until("document.querySelector('[data-agents=signed_out]').textContent === '2'").await;
     assert_eq!(browser.ask("document.querySelectorAll('tbody tr').length").await, 2, "a row a queue");
+    assert_eq!(browser.ask("document.querySelector('[data-figure=waiting]').textContent").await, "3", "offered is still waiting");
     picture(&browser, "wall-en.png").await;
     browser.press("#language").await;
     browser.until("document.documentElement.lang === 'zh-CN'").await;
