@@ -91,8 +91,8 @@ impl Floor {
         let listener = TcpListener::bind(&listen).await.with_context(|| format!("cannot listen on {listen}; is it in use?"))?;
         let address = listener.local_addr().context("the listener has no address")?;
         let (stop, stopped) = oneshot::channel();
-        // Paths of customers and desks are tried first; everything else is administration's, its 404 included.
-        let routes = customers.fallback_service(http::router(api.clone()));
+        // Paths of customers, desks and pages are tried first; everything else is administration's, its 404 included.
+        let routes = customers.merge(tidegate_console::routes()).fallback_service(http::router(api.clone()));
         let server = tokio::spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;

@@ -124,11 +124,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The origin of a request that comes from a foreign page. A page that this node served itself (its origin is the very host
+/// that was asked) is none: the lists are for everybody else's pages. Tokens are never sent by a browser on its own, so that a
+/// name which somebody points at this node gains nothing by it.
 fn origin_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    match headers.get(header::ORIGIN) {
-        None => Ok(None),
-        Some(value) => value.to_str().map(|text| Some(text.to_owned())).map_err(|_| foreign_origin()),
+    let Some(value) = headers.get(header::ORIGIN) else { return Ok(None) };
+    let origin = value.to_str().map_err(|_| foreign_origin())?;
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
+    let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    if headers.get_all(header::ORIGIN).iter().count() == 1 && authority.is_some_and(|one| !one.is_empty()) && authority == host {
+        return Ok(None);
     }
+    Ok(Some(origin.to_owned()))
 }
 
 fn foreign_origin() -> Problem {
@@ -260,4 +268,39 @@ pub fn router(
         .route("/v1/desk/files/{file}", get(crate::files::http::desk_download));
     let router = customers.merge(desks).with_state(Arc::clone(&shared));
     Ok((router, Handle { shared }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_pages_are_not_foreign() {
+        let of = |pairs: &[(&str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                let name: axum::http::HeaderName = name.parse().expect("a name");
+                headers.append(name, value.parse().expect("a value"));
+            }
+            origin_of(&headers).expect("readable")
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[("host", "a:1"), ("origin", "http://a:1")]), None);
+        assert_eq!(of(&[("host", "a"), ("origin", "https://a")]), None);
+        for (host, origin) in [
+            ("a:1", "http://a:2"),
+            ("a:1", "http://a"),
+            ("a", "http://b"),
+            ("a", "null"),
+            ("a", "a"),
+            ("", "http://"),
+            ("a", "file://a"),
+        ] {
+            assert!(of(&[("host", host), ("origin", origin)]).is_some(), "{host} {origin}");
+        }
+        // Two of either are nobody's word.
+        assert!(of(&[("host", "a"), ("host", "b"), ("origin", "http://a")]).is_some());
+        assert!(of(&[("host", "a"), ("origin", "http://a"), ("origin", "http://b")]).is_some());
+        assert!(of(&[("origin", "http://a")]).is_some());
+    }
 }

@@ -201,6 +201,7 @@ fn greet(floor: &Floor, dir: &DataDir, lang: Lang, drawn: Option<&str>, inboxes:
     if recovery.last.0 > 0 {
         println!("{} {} ({:.1} s)", lang.say("entries recovered:", "已恢复条目："), recovery.last.0, recovery.took.as_secs_f64());
     }
+    pages(&base, lang, inboxes, agents);
     println!(
         "\n{}",
         lang.say(
@@ -225,4 +226,17 @@ fn greet(floor: &Floor, dir: &DataDir, lang: Lang, drawn: Option<&str>, inboxes:
     let token = drawn.unwrap_or(lang.say("TOKEN (of the configuration)", "TOKEN（见配置）"));
     println!("  curl -s {base}/v1/status -H 'authorization: Bearer {token}'");
     println!("  curl -s {base}/metrics -H 'authorization: Bearer {token}'");
+}
+
+/// The addresses to open in a browser. An agent's token stands behind the `#`: a browser sends that part to nobody.
+fn pages(base: &str, lang: Lang, inboxes: &[String], agents: &[serde_json::Value]) {
+    println!("\n{}", lang.say("open in a browser, as a customer:", "在浏览器打开，客户："));
+    for inbox in inboxes {
+        println!("  {base}/chat/?inbox={inbox}");
+    }
+    println!("{}", lang.say("and as an agent (in another window):", "坐席（另开一个窗口）："));
+    for agent in agents {
+        let (name, token) = (agent["name"].as_str().unwrap_or(""), agent["token"].as_str().unwrap_or(""));
+        println!("  {name}: {base}/desk/#token={token}");
+    }
 }

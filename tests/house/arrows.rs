@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tidegate-router", &["tidegate-core", "tidegate-journal", "tidegate-matcher", "tidegate-model"]),
     ("tidegate-channels", &["tidegate-model"]),
     ("tidegate-sim", &["tidegate-core", "tidegate-journal", "tidegate-matcher", "tidegate-model"]),
+    ("tidegate-console", &[]),
 ];
 
 /// What a room's tests may see beside that: the router's tests replay its log in the twin.

@@ -41,7 +41,7 @@ impl Api {
         }
     }
 
-    fn grant(&self, headers: &HeaderMap, need: Scope) -> Result<AdminGrant, Problem> {
+    pub(super) fn grant(&self, headers: &HeaderMap, need: Scope) -> Result<AdminGrant, Problem> {
         let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let Some((_, token)) = token else {
@@ -143,7 +143,7 @@ impl<'q> Query<'q> {
         Ok(Self { pairs })
     }
 
-    fn value(&self, name: &str) -> Option<&'q str> {
+    pub(super) fn value(&self, name: &str) -> Option<&'q str> {
         self.pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! GET  /healthz  /readyz                                 no token
-//! GET  /metrics  /v1/status                              viewer
+//! GET  /metrics  /v1/status  /v1/wall/events             viewer
 //! GET  /v1/tenants/{t}/policy  /seats  /queues           viewer
 //! PUT  /v1/tenants/{t}/agents/{id}                       operator
 //! GET  /v1/tenants/{t}/conversations/{c}/transcript      operator
@@ -22,6 +22,7 @@ mod policy;
 mod problem;
 mod roster;
 mod status;
+mod wall;
 
 pub use gate::QUERY_BYTES_MAX;
 pub use idempotency::{KEPT_FOR, KEY_BYTES_MAX, KEYS_MAX};
@@ -29,6 +30,7 @@ pub use json::{DEPTH_MAX, Fields, VALUES_MAX};
 pub use policy::POLICY_BYTES_MAX;
 pub use problem::Problem;
 pub use roster::{PROFILE_BYTES_MAX, SKILLS_MAX, UNITS_MAX};
+pub use wall::{PUSH as WALL_PUSH, VIEWERS_MAX as WALL_VIEWERS_MAX};
 
 use crate::auth::Admins;
 use crate::node::NodeHandle;
@@ -56,6 +58,7 @@ struct Inner {
     admins: ArcSwap<Admins>,
     answers: idempotency::Answers,
     drain: Arc<Notify>,
+    wall: Arc<wall::Wall>,
 }
 
 impl Api {
@@ -65,7 +68,10 @@ impl Api {
         let answers = idempotency::Answers::default();
         let kept = answers.downgrade();
         node.gauges().register("idempotency_keys", KEYS_MAX as u64, move || kept.len());
-        Self { inner: Arc::new(Inner { node, admins: ArcSwap::from_pointee(admins), answers, drain }) }
+        let wall = Arc::new(wall::Wall::new());
+        let viewers = Arc::downgrade(&wall);
+        node.gauges().register("wall_viewers", WALL_VIEWERS_MAX as u64, move || Some(viewers.upgrade()?.viewers()));
+        Self { inner: Arc::new(Inner { node, admins: ArcSwap::from_pointee(admins), answers, drain, wall }) }
     }
 
     pub(crate) fn node(&self) -> &NodeHandle {
@@ -83,6 +89,10 @@ impl Api {
 
     fn answers(&self) -> &idempotency::Answers {
         &self.inner.answers
+    }
+
+    fn wall(&self) -> &wall::Wall {
+        &self.inner.wall
     }
 
     fn drain_wanted(&self) -> &Notify {
@@ -103,6 +113,7 @@ pub fn router_within(api: Api, time_max: Duration) -> Router {
         .route("/metrics", get(status::metrics))
         .route("/v1/status", get(status::status))
         .route("/v1/drain", post(status::drain))
+        .route("/v1/wall/events", get(wall::events))
         .route("/v1/tenants/{tenant}/policy", get(policy::read).put(policy::write))
         .route("/v1/tenants/{tenant}/agents/{id}", put(roster::agent))
         .route("/v1/tenants/{tenant}/accounts/{id}", put(roster::account))

@@ -187,7 +187,7 @@ pub(super) async fn queues(
     Ok(Json(json!({ "tenant": tenant.0, "waiting": ledger.waiting, "in_offer": ledger.in_offer, "queues": rows })))
 }
 
-fn names(machine: &tidegate_core::Tenant) -> HashMap<QueueName, String> {
+pub(super) fn names(machine: &tidegate_core::Tenant) -> HashMap<QueueName, String> {
     let queues = machine.policy().map(|policy| policy.queues.as_slice()).unwrap_or_default();
     queues.iter().map(|queue| (QueueName::of(&queue.name), queue.name.clone())).collect()
 }
