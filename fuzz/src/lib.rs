@@ -42,4 +42,7 @@ pub const TARGETS: &[Target] = &[
     target("web_frames", targets::channels::web_frames, 4_096),
     target("desk_frames", targets::channels::desk_frames, 4_096),
     target("tokens", targets::channels::tokens, 256),
+    target("event_records", targets::router::event_records, 2_048),
+    target("webhook_files", targets::router::webhook_files, 4_096),
+    target("event_places", targets::router::event_places, 256),
 ];

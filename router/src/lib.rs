@@ -13,6 +13,8 @@
 #[cfg(not(shuttle))]
 pub mod auth;
 pub mod cell;
+#[cfg(not(shuttle))]
+pub mod events;
 pub mod gauge;
 #[cfg(not(shuttle))]
 pub mod http;
@@ -25,3 +27,5 @@ pub mod metrics;
 pub mod node;
 pub mod primitive;
 pub mod transcript;
+#[cfg(not(shuttle))]
+pub mod webhook;

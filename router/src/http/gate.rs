@@ -143,7 +143,8 @@ impl<'q> Query<'q> {
         Ok(Self { pairs })
     }
 
-    fn value(&self, name: &str) -> Option<&'q str> {
+    /// A parameter as it was written.
+    pub(super) fn value(&self, name: &str) -> Option<&'q str> {
         self.pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
     }
 
