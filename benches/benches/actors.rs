@@ -192,6 +192,8 @@ async fn node(idle_after: Duration) -> NodeHandle {
         }],
         push: Vec::new(),
         policy_texts: None,
+        events: None,
+        webhooks: None,
     };
     let runtime = tokio::runtime::Handle::current();
     // The log keeps 1 MiB: what is weighed is the node, not its memory of the log.

@@ -43,4 +43,7 @@ pub const TARGETS: &[Target] = &[
     target("desk_frames", targets::channels::desk_frames, 4_096),
     target("tokens", targets::channels::tokens, 256),
     target("uploads", targets::channels::uploads, 16_384),
+    target("event_records", targets::router::event_records, 2_048),
+    target("webhook_files", targets::router::webhook_files, 4_096),
+    target("event_places", targets::router::event_places, 256),
 ];

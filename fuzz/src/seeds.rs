@@ -12,9 +12,12 @@ use tidegate_model::input::{
     Admin, ContactRequest, EffectOutcome, EffectResult, EffectResults, FirstOwner, Inbound, InboundAct, Input, SeatAct, SeatInput,
 };
 use tidegate_model::limits::Limits;
+use tidegate_model::output::Presence;
 use tidegate_model::policy::{AccountProfile, AgentProfile, Delivery, Requirement};
 use tidegate_model::time::{Millis, Timestamp};
-use tidegate_model::{AccountId, CustomerId, Level};
+use tidegate_model::{AccountId, ContactId, CustomerId, Level};
+use tidegate_router::events::{Event, EventNo, Fact, encode_record};
+use tidegate_router::webhook::{Letter, Pending, Secret, Standing, Subscription, encode_letters};
 use tidegate_sim::trace::HEADER;
 
 use crate::mutate::Random;
@@ -51,8 +54,55 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             ("png".into(), b"\x07\x89PNG\r\n\x1a\n and more".to_vec()),
             ("page".into(), b"\x01<!DOCTYPE html><script>".to_vec()),
         ],
+        "event_records" => vec![("record".into(), encode_record(Seq(6), Timestamp(1_000), &events()))],
+        "webhook_files" => hook_files(),
+        "event_places" => ["0", "4711-2", "18446744073709551615-4294967295", "contact.*", "https://example.com/hook"]
+            .into_iter()
+            .enumerate()
+            .map(|(at, text)| (format!("place-{at}"), text.into()))
+            .collect(),
         _ => Vec::new(),
     }
+}
+
+fn events() -> Vec<Event> {
+    let conversation = ConversationId(0xada << 64);
+    let facts = [
+        Fact::ConversationOpened { conversation, account: AccountId(1) },
+        Fact::ContactBegan { conversation, n: 1, contact: ContactId(9) },
+        Fact::MessageFromAgent { conversation, n: 2, seat: SeatId(77) },
+        Fact::PresenceChanged { seat: SeatId(77), presence: Presence::Ready },
+        Fact::PolicyActivated { hash: [7; 32], steps_remapped: 2 },
+    ];
+    let event = |(index, fact)| {
+        let no = EventNo { seq: Seq(7), index: index as u32 };
+        Event { no, tenant: TenantId(1), at: Timestamp(1_000), fact }
+    };
+    facts.into_iter().enumerate().map(event).collect()
+}
+
+fn hook_files() -> Vec<(String, Vec<u8>)> {
+    let events = events();
+    let subscription = Subscription {
+        id: 1,
+        tenant: TenantId(1),
+        url: "https://example.com/hook".into(),
+        types: vec!["contact.*".into()],
+        include_bodies: true,
+        pause: None,
+        secrets: vec![Secret { text: "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldY".into(), until_ms: Some(9) }],
+        created_ms: 5,
+        from: EventNo::START,
+    };
+    let pending = |event: &Event| Pending { event: *event, again: false, attempts: 1, first_ms: Some(4) };
+    let standing = Standing { read: events[4].no, pending: events.iter().map(pending).collect(), ..Standing::default() };
+    let letters: Vec<Letter> =
+        events.iter().map(|event| Letter { event: *event, attempts: 3, first_ms: 1, last_ms: 2, why: "500".into() }).collect();
+    vec![
+        ("subscription".into(), subscription.encode()),
+        ("standing".into(), standing.encode()),
+        ("letters".into(), encode_letters(letters.iter())),
+    ]
 }
 
 /// A customer's frames, one a line; the last two are refused.

@@ -99,7 +99,10 @@ campaigns!(
     bank_trace,
     web_frames,
     desk_frames,
-    tokens
+    tokens,
+    event_records,
+    webhook_files,
+    event_places
 );
 
 #[test]

@@ -14,6 +14,8 @@
 pub mod auth;
 pub mod blobs;
 pub mod cell;
+#[cfg(not(shuttle))]
+pub mod events;
 pub mod gauge;
 #[cfg(not(shuttle))]
 pub mod http;
@@ -28,3 +30,5 @@ pub mod primitive;
 #[cfg(not(shuttle))]
 pub mod standing;
 pub mod transcript;
+#[cfg(not(shuttle))]
+pub mod webhook;

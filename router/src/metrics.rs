@@ -67,6 +67,8 @@ fn record(_recorder: &impl Recorder, node: &NodeHandle, tenants: &[TenantFigures
             counter!("tidegate_files_total", "what" => what).absolute(value);
         }
     }
+    events(node);
+    webhooks(node);
     for tenant in tenants {
         ledger(tenant);
     }
@@ -134,6 +136,55 @@ fn live(node: &NodeHandle) {
         ("tidegate_outbox_rows_without_channel_total", live.rows_without_channel),
     ] {
         counter!(name).absolute(value);
+    }
+}
+
+fn events(node: &NodeHandle) {
+    let Some(status) = node.events().map(crate::events::Events::status) else { return };
+    describe_gauge!("tidegate_events_lag_entries", "Entries handed to the event journal and not yet durable in it");
+    gauge!("tidegate_events_lag_entries").set(status.taken.0.saturating_sub(status.durable.0) as f64);
+    gauge!("tidegate_events_failed").set(f64::from(u8::from(status.failure.is_some())));
+    gauge!("tidegate_events_oldest_entry").set(status.floor.seq.0 as f64);
+    gauge!("tidegate_events_engagements").set(status.open_engagements as f64);
+    for (name, value) in [
+        ("tidegate_events_written_total", status.written),
+        ("tidegate_events_bytes_total", status.written_bytes),
+        ("tidegate_events_dropped_total", status.dropped),
+        ("tidegate_events_syncs_total", status.syncs),
+        ("tidegate_events_gaps_total", status.gaps),
+    ] {
+        counter!(name).absolute(value);
+    }
+}
+
+fn webhooks(node: &NodeHandle) {
+    let now = node.cell().status().log_time;
+    for view in node.webhooks().map(crate::webhook::Webhooks::all).unwrap_or_default() {
+        let labels = [("tenant", view.subscription.tenant.0.to_string()), ("webhook", view.subscription.id.to_string())];
+        describe_gauge!("tidegate_webhook_lag_entries", "Entries of the log that a subscription has not read yet");
+        describe_gauge!("tidegate_webhook_lag_seconds", "Age, in log time, of the oldest event that waits for its delivery");
+        let age = view.oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0));
+        for (name, value) in [
+            ("tidegate_webhook_lag_entries", view.lag_entries as f64),
+            ("tidegate_webhook_lag_seconds", age as f64 / 1_000.0),
+            ("tidegate_webhook_pending", view.pending as f64),
+            ("tidegate_webhook_in_flight", view.in_flight as f64),
+            ("tidegate_webhook_dead_letters", view.letters as f64),
+            ("tidegate_webhook_paused", f64::from(u8::from(view.subscription.pause.is_some()))),
+            ("tidegate_webhook_receiver_rests", f64::from(u8::from(view.is_broken))),
+        ] {
+            gauge!(name, &labels).set(value);
+        }
+        for (name, value) in [
+            ("tidegate_webhook_delivered_total", view.counts.delivered),
+            ("tidegate_webhook_attempts_total", view.counts.attempts),
+            ("tidegate_webhook_failures_total", view.counts.failures),
+            ("tidegate_webhook_dead_total", view.counts.dead),
+            ("tidegate_webhook_breaks_total", view.counts.breaks),
+            ("tidegate_webhook_gaps_total", view.gaps),
+        ] {
+            counter!(name, &labels).absolute(value);
+        }
     }
 }
 

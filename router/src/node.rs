@@ -11,19 +11,25 @@
 
 mod bootstrap;
 mod catalogue;
+mod events;
 mod policy;
 mod ports;
 
 pub use bootstrap::{BootstrapError, TenantConfig};
+pub use events::EVENT_STREAMS_MAX;
 pub use policy::{ActivateError, ActivePolicy, IfActive, PolicyText};
 
-use crate::cell::{Cell, CellConfig, CellHandle, DrainError, Drained, Intake, MemoryLog, RecoveryReport, StartError, TenantSeed};
+use crate::cell::{
+    Cell, CellConfig, CellHandle, DrainError, Drained, EntryTap, Intake, MemoryLog, RecoveryReport, StartError, TenantSeed,
+};
+use crate::events::{Events, EventsConfig, EventsError};
 use crate::gauge::Gauges;
 use crate::live::{Live, LiveConfig, LiveError, OutboxKey, PushChannel};
+use crate::webhook::{HookError, Webhooks, WebhooksConfig};
 use policy::PolicyTexts;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tidegate_core::Tenant;
 use tidegate_journal::Disk;
@@ -52,6 +58,10 @@ pub struct NodeConfig {
     pub push: Vec<(OutboxKey, Arc<dyn PushChannel>)>,
     /// Where the texts of activated policies are kept, by hash; in memory only without it.
     pub policy_texts: Option<PathBuf>,
+    /// Platform events: their stream and webhooks. Without it there are none.
+    pub events: Option<EventsConfig>,
+    /// Webhooks out; they need events.
+    pub webhooks: Option<WebhooksConfig>,
 }
 
 /// Why a node did not start.
@@ -61,6 +71,12 @@ pub enum NodeError {
     /// The cell.
     #[error("the cell did not start")]
     Cell(#[from] StartError),
+    /// Its events.
+    #[error(transparent)]
+    Events(#[from] EventsError),
+    /// Its webhooks.
+    #[error(transparent)]
+    Webhooks(#[from] HookError),
     /// The supervision tree.
     #[error(transparent)]
     Live(#[from] LiveError),
@@ -82,6 +98,17 @@ pub struct NodeHandle {
     inner: Arc<Inner>,
 }
 
+/// See [`NodeHandle::downgrade`].
+#[derive(Clone)]
+pub(crate) struct WeakNode(Weak<Inner>);
+
+impl WeakNode {
+    /// The node, while somebody else holds it.
+    pub fn upgrade(&self) -> Option<NodeHandle> {
+        self.0.upgrade().map(|inner| NodeHandle { inner })
+    }
+}
+
 struct Inner {
     name: String,
     cell: CellHandle,
@@ -92,6 +119,9 @@ struct Inner {
     texts: PolicyTexts,
     catalogues: catalogue::Catalogues,
     files: std::sync::OnceLock<std::sync::Weak<crate::blobs::FileCounts>>,
+    events: Option<Events>,
+    streams: Arc<tokio::sync::Semaphore>,
+    webhooks: OnceLock<Webhooks>,
     draining: AtomicBool,
     started: Instant,
     recovery: RecoveryReport,
@@ -135,7 +165,7 @@ where
     let handle = runtime.clone();
     // On the given runtime from the first step: actors are spawned where the node lives.
     let starting = runtime.spawn(async move {
-        let NodeConfig { name, mut cell, live, tenants, push, policy_texts } = config;
+        let NodeConfig { name, mut cell, live, tenants, push, policy_texts, events, webhooks } = config;
         cell.tenants = tenants.iter().map(|tenant| TenantSeed { id: tenant.id, limits: tenant.limits }).collect();
         let gauges = cell.gauges.clone();
         let live = Live::new(live, &gauges);
@@ -143,13 +173,30 @@ where
             live.register_push(key, channel);
         }
         let sink = Box::new(live.sink());
-        let started = handle.spawn_blocking(move || start_cell(cell, sink)).await.map_err(|_| NodeError::Runtime)?;
-        let (cell, recovery) = started?;
+        let started = handle.spawn_blocking(move || {
+            let events = events.map(|config| Events::open(config, &cell.gauges)).transpose()?;
+            cell.events = events.clone().map(|events| Arc::new(events) as Arc<dyn EntryTap>);
+            match start_cell(cell, sink) {
+                Ok((cell, recovery)) => Ok((cell, recovery, events)),
+                Err(error) => {
+                    if let Some(events) = events {
+                        events.close();
+                    }
+                    Err(NodeError::from(error))
+                }
+            }
+        });
+        let (cell, recovery, events) = started.await.map_err(|_| NodeError::Runtime)??;
         live.start(cell.clone()).await?;
         let reads = Arc::new(tokio::sync::Semaphore::new(READS_MAX));
         let gauge = Arc::downgrade(&reads);
         gauges.register("transcript_reads", READS_MAX as u64, move || {
             gauge.upgrade().map(|reads| (READS_MAX - reads.available_permits().min(READS_MAX)) as u64)
+        });
+        let streams = Arc::new(tokio::sync::Semaphore::new(EVENT_STREAMS_MAX));
+        let gauge = Arc::downgrade(&streams);
+        gauges.register("event_streams", EVENT_STREAMS_MAX as u64, move || {
+            gauge.upgrade().map(|places| (EVENT_STREAMS_MAX - places.available_permits().min(EVENT_STREAMS_MAX)) as u64)
         });
         let inner = Inner {
             name,
@@ -161,6 +208,9 @@ where
             texts: PolicyTexts::new(policy_texts),
             catalogues: catalogue::Catalogues::default(),
             files: std::sync::OnceLock::new(),
+            events,
+            streams,
+            webhooks: OnceLock::new(),
             draining: AtomicBool::new(false),
             started: Instant::now(),
             recovery,
@@ -171,6 +221,16 @@ where
                 // A node that does not serve all it was told to serve is not half started.
                 let _ended = node.drain().await;
                 return Err(error.into());
+            }
+        }
+        if let Some(config) = webhooks.filter(|_| node.events().is_some()) {
+            match Webhooks::start(config, node.downgrade(), node.inner.runtime.clone()) {
+                // Nobody else has this node yet.
+                Ok(webhooks) => drop(node.inner.webhooks.set(webhooks)),
+                Err(error) => {
+                    let _ended = node.drain().await;
+                    return Err(error.into());
+                }
             }
         }
         Ok(node)
@@ -192,6 +252,16 @@ impl NodeHandle {
     /// The live halves.
     pub fn live(&self) -> &Live {
         &self.inner.live
+    }
+
+    /// The node's webhooks, if it has them.
+    pub fn webhooks(&self) -> Option<&Webhooks> {
+        self.inner.webhooks.get()
+    }
+
+    /// A view of the node that does not keep it alive.
+    pub(crate) fn downgrade(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self.inner))
     }
 
     /// Every queue of the node.
@@ -250,6 +320,9 @@ impl NodeHandle {
 
     /// Notes that a drain has begun: readiness goes down at once, so that balancers turn away before the intake closes.
     pub fn begin_drain(&self) -> bool {
+        if let Some(events) = &self.inner.events {
+            events.end_streams();
+        }
         !self.inner.draining.swap(true, Ordering::AcqRel)
     }
 
@@ -261,12 +334,24 @@ impl NodeHandle {
     pub async fn drain(&self) -> Result<Drained, DrainError> {
         self.begin_drain();
         self.inner.live.stop_attempts();
+        if let Some(webhooks) = self.inner.webhooks.get() {
+            webhooks.stop().await;
+        }
         let grace = Instant::now() + OUTBOX_GRACE;
         while !self.inner.live.is_quiet() && Instant::now() < grace {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let cell = self.inner.cell.clone();
-        let drained = self.inner.runtime.spawn_blocking(move || cell.drain()).await;
+        let events = self.inner.events.clone();
+        let drained = self.inner.runtime.spawn_blocking(move || {
+            let drained = cell.drain();
+            // Behind the last snapshot, which asks them to be durable.
+            if let Some(events) = events {
+                events.close();
+            }
+            drained
+        });
+        let drained = drained.await;
         self.inner.live.stop().await;
         drained.unwrap_or_else(|_| Err(DrainError::Broken("the draining thread ended".to_owned())))
     }

@@ -77,6 +77,8 @@ fn prepare(args: &Serve, environment: Environment) -> Result<Prepared, Failure> 
         tenants: checked.tenants.clone(),
         push: Vec::new(),
         policy_texts: Some(dir.path().join("policies")),
+        events: Some(tidegate_router::events::EventsConfig::new(dir.path().join("events"))),
+        webhooks: Some(tidegate_router::webhook::WebhooksConfig::new(dir.path().join("webhooks"))),
     };
     let listen = args.listen.clone().unwrap_or_else(|| checked.listen.clone());
     let floor = FloorConfig { listen, node, inboxes: checked.inboxes.clone(), key, admins, tune: |_| {} };

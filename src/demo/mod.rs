@@ -131,6 +131,8 @@ fn floor_config(plan: &Plan) -> anyhow::Result<FloorConfig> {
         tenants: vec![tenant],
         push: Vec::new(),
         policy_texts: None,
+        events: None,
+        webhooks: None,
     };
     let inbox = Inbox {
         name: customer::INBOX.into(),

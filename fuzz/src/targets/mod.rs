@@ -6,5 +6,6 @@ pub mod channels;
 pub mod core;
 pub mod journal;
 pub mod model;
+pub mod router;
 pub mod sim;
 pub mod tenant;

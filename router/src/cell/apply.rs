@@ -169,6 +169,7 @@ impl Apply {
         let began = Instant::now();
         let mut entries = batch.entries;
         let mut decided = Decided::new(first, durable, entries.len());
+        decided.at = at;
         let mut spans: Vec<Duration> = Vec::with_capacity(entries.len());
         let mut before = began;
         for i in 0..entries.len() {

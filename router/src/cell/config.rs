@@ -4,6 +4,7 @@
 //! is created when the log does not know it yet). [`CellConfig::check`] refuses values that cannot work, by field, with the
 //! range and a remedy. Defaults suit one node with two cores.
 
+use super::tap::EntryTap;
 use crate::gauge::Gauges;
 use crate::log_time::{ClockLimits, ClockMode, ClockSource, SystemClock};
 use crate::primitive::Arc;
@@ -82,6 +83,8 @@ pub struct CellConfig {
     pub guard: Guard,
     /// The node's queues are registered here.
     pub gauges: Gauges,
+    /// Who keeps what was decided: platform events. Never part of a decision.
+    pub events: Option<Arc<dyn EntryTap>>,
 }
 
 impl Default for CellConfig {
@@ -110,6 +113,7 @@ impl Default for CellConfig {
             keep_decisions: false,
             guard: super::Machines::guard(),
             gauges: Gauges::new(),
+            events: None,
         }
     }
 }

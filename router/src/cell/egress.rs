@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tidegate_matcher::ring::spsc;
 use tidegate_model::input::Input;
 use tidegate_model::output::{Item, Outcome, Output};
-use tidegate_model::{Seq, TenantId, codec};
+use tidegate_model::{Seq, TenantId, Timestamp, codec};
 
 /// Outputs of one tenant in a row.
 pub(crate) struct Run {
@@ -42,6 +42,8 @@ pub(crate) struct Decided {
     pub first: Seq,
     pub durable: Instant,
     pub decided_at: Instant,
+    /// Log time of every entry of the batch.
+    pub at: Timestamp,
     pub outputs: Vec<Output>,
     pub runs: Vec<Run>,
     pub replies: Vec<(Reply, Outcome)>,
@@ -59,6 +61,7 @@ impl Decided {
             first,
             durable,
             decided_at: durable,
+            at: Timestamp(0),
             outputs: Vec::with_capacity(entries * 3),
             runs: Vec::new(),
             replies: Vec::with_capacity(entries),
@@ -151,7 +154,8 @@ impl Egress {
         let submitted = decided.entries.iter().filter(|carried| carried.submitted.is_some()).count() as u64;
         stages.record_all(Stage::Egress, between(decided.decided_at, now), submitted);
         stages.record_all(Stage::CommittedToEffect, between(decided.durable, now), submitted);
-        let messages = decided.entries.into_iter().filter(|carried| tidegate_model::codec::holds_body(&carried.bytes));
+        self.events(&decided);
+        let messages = decided.entries.into_iter().filter(|carried| codec::holds_body(&carried.bytes));
         self.shared.transcripts.tail().add(messages.map(|carried| (carried.position, carried.bytes)));
         self.shared.emitted.fetch_max(last, Ordering::Release);
         if let Some(wanted) = decided.snapshot {
@@ -194,6 +198,20 @@ impl Egress {
             }
             from += run.outputs;
         }
+    }
+
+    /// Behind effects and answers: what is derived waits, and nobody waits for it.
+    fn events(&self, decided: &Decided) {
+        let Some(events) = &self.shared.events else { return };
+        let mut from = 0;
+        for ((seq, carried), end) in (decided.first.0..).zip(&decided.entries).zip(&decided.ends) {
+            let outputs = &decided.outputs[from..*end];
+            from = *end;
+            if let Some(tenant) = codec::tenant(&carried.bytes) {
+                events.entry(tenant, Seq(seq), decided.at, outputs);
+            }
+        }
+        events.flush();
     }
 
     fn keep_decisions(&self, decided: &Decided) {

@@ -19,6 +19,7 @@ use super::recover::{Found, PassedOver, RecoverError, Source, recover};
 use super::shared::Shared;
 use super::single::chain;
 use super::snapshots::{self, NAME};
+use super::tap::TapError;
 use crate::primitive::atomic::Ordering;
 use crate::transcript::Transcripts;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +79,8 @@ pub(crate) enum KeepError {
     Differs { tenant: TenantId, live: Digests, replayed: Option<Digests> },
     #[error("the log ends with entry {reached:?}, before entry {wanted:?} that was applied")]
     Short { wanted: Seq, reached: Seq },
+    #[error("what is kept beside the log is not durable: {0}")]
+    Tap(#[from] TapError),
     #[error(transparent)]
     Write(#[from] SnapshotError),
 }
@@ -152,7 +155,7 @@ impl<D: Disk> DiskVault<D> {
         term: Term,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<(Vec<u8>, Vec<PassedOver>), KeepError> {
-        let source = Source { journal: &self.journal, snapshots: &self.store, guard: self.guard };
+        let source = Source { journal: &self.journal, snapshots: &self.store, guard: self.guard, tap: None };
         let transcripts = Transcripts::detached();
         let mut proof = Proof { digests, proved: BTreeSet::new(), differs: None };
         let mut stopped = false;
@@ -251,9 +254,13 @@ fn prepare(files: &dyn LogFiles) {
 fn serve(order: Order, vault: &dyn Vault, files: &dyn LogFiles, shared: &Shared) {
     let seq = order.last().seq;
     let may_stop = matches!(order, Order::RollTo { .. });
-    let kept = vault.keep(order, shared.term, &mut || {
-        prepare(files);
-        !(may_stop && shared.released())
+    // The log that is let go of afterwards cannot be replayed for it again.
+    let durable = shared.events.as_ref().map_or(Ok(()), |tap| tap.make_durable(seq));
+    let kept = durable.map_err(KeepError::from).and_then(|()| {
+        vault.keep(order, shared.term, &mut || {
+            prepare(files);
+            !(may_stop && shared.released())
+        })
     });
     match kept {
         Ok(kept) => {

@@ -57,6 +57,7 @@ mod single;
 mod snapshots;
 mod stages;
 mod start;
+mod tap;
 
 pub use batch::Committed;
 pub use config::{CellConfig, ConfigError, Retain, TENANTS_MAX, TenantSeed};
@@ -71,6 +72,10 @@ pub use single::SingleNode;
 pub use snapshots::StateError;
 pub use stages::{Stage, StageSummary, Stages};
 pub use start::{Cell, StartError};
+pub use tap::{EntryTap, TapError};
+
+#[cfg(not(shuttle))]
+pub(crate) use {park::Parker, single::chain, start::entropy};
 
 use tidegate_model::input::Inbound;
 use tidegate_model::output::Output;

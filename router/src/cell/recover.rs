@@ -12,6 +12,7 @@ use super::apply::Last;
 use super::machines::{Machines, ReplayError, Replayed};
 use super::single::GROUP;
 use super::snapshots::{NAME, StateError, Unanswered, read_state};
+use super::tap::{EntryTap, TapError};
 use crate::transcript::{Added, IndexError, Transcripts};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,6 +74,9 @@ pub enum RecoverError {
         /// What comes.
         found: Seq,
     },
+    /// What is kept beside the log is of another log.
+    #[error("what is kept beside the log does not belong to it: {0}")]
+    Tap(#[from] TapError),
     /// An entry that cannot be replayed.
     #[error("entry at {position} cannot be replayed: {source}")]
     Replay {
@@ -89,6 +93,8 @@ pub(crate) struct Source<'a, D: Disk> {
     pub journal: &'a Journal<D>,
     pub snapshots: &'a SnapshotStore<D>,
     pub guard: Guard,
+    /// Who keeps what was decided, when this replay is a restart's.
+    pub tap: Option<&'a dyn EntryTap>,
 }
 
 /// A snapshot that was passed over.
@@ -141,6 +147,9 @@ pub(crate) fn recover<D: Disk>(
 ) -> Result<Found, RecoverError> {
     let upto = upto.unwrap_or(Seq(u64::MAX));
     let mut found = from_snapshot(source, transcripts, upto)?;
+    if let Some(tap) = source.tap {
+        tap.replay_from(found.snapshot.unwrap_or(Seq(0)), &found.machines);
+    }
     let mut owed: BTreeMap<u64, (TenantId, u64)> = found.unanswered.iter().map(|u| (u.seq.0, (u.tenant, u.position))).collect();
     let from = found.last.map_or(Position::START, |last| Position::from_bits(last.position));
     let mut scan = source.journal.scan(from);
@@ -178,9 +187,15 @@ pub(crate) fn recover<D: Disk>(
         }
         found.last = Some(Last { seq: replayed.seq, at: replayed.at, position: position.to_bits() });
         found.replayed += 1;
+        if let Some(tap) = source.tap {
+            tap.entry(replayed.tenant, replayed.seq, replayed.at, &outputs);
+        }
         if !go_on(&replayed, &outputs) {
             break;
         }
+    }
+    if let Some(tap) = source.tap {
+        tap.replayed(found.reached())?;
     }
     found.unanswered = owed.into_iter().map(|(seq, (tenant, position))| Unanswered { seq: Seq(seq), tenant, position }).collect();
     // The keeper forgot these when it let their segments go.

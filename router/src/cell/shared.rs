@@ -7,6 +7,7 @@ use super::front::Front;
 use super::log::LogError;
 use super::machines::Machines;
 use super::stages::StageBook;
+use super::tap::EntryTap;
 use crate::gauge::Gauges;
 use crate::log_time::LogClock;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub stages: StageBook,
     pub transcripts: Arc<Transcripts>,
     pub gauges: Gauges,
+    /// Who keeps what was decided.
+    pub events: Option<Arc<dyn EntryTap>>,
     /// Digests of decisions by tenant, in order, when the configuration asks for them; by the egress.
     pub decisions: Option<Mutex<BTreeMap<TenantId, Vec<u64>>>>,
     pub failure: OnceLock<LogError>,
@@ -105,6 +108,7 @@ impl Shared {
             stages: StageBook::new(),
             transcripts: parts.transcripts,
             gauges: config.gauges.clone(),
+            events: config.events.clone(),
             decisions: config.keep_decisions.then(Mutex::default),
             failure: OnceLock::new(),
             broken: OnceLock::new(),

@@ -104,7 +104,7 @@ impl Cell {
         let store = SnapshotStore::new(disk);
         let mut log = SingleNode::new(journal.clone(), config.retain)?;
         let transcripts = Arc::new(Transcripts::new(config.tail_bytes, log.files()));
-        let source = Source { journal: &journal, snapshots: &store, guard: config.guard };
+        let source = Source { journal: &journal, snapshots: &store, guard: config.guard, tap: config.events.as_deref() };
         let found = recover(&source, &transcripts, None, &mut |_, _| true)?;
         let term = Term(found.term.0 + 1);
         log.resume(found.last.map_or(Seq(0), |last| last.seq), term);
@@ -125,6 +125,10 @@ impl Cell {
         let began = Instant::now();
         config.check()?;
         let transcripts = Arc::new(Transcripts::new(config.tail_bytes, log.files()));
+        if let Some(tap) = &config.events {
+            // A log that begins anew and events that do not would use numbers twice.
+            tap.replayed(Seq(0)).map_err(RecoverError::from)?;
+        }
         let found = Found::nothing(config.guard);
         run(config, Box::new(log), Box::new(NoVault), false, found, Term(1), transcripts, sink, Vec::new(), began)
     }
@@ -260,6 +264,6 @@ fn spawn(name: &str, shared: &Arc<Shared>, body: impl FnOnce() + Send + 'static)
 }
 
 /// Sixty-four bits of the process's own entropy (what seeds its hash maps), for the salt of new segments.
-fn entropy() -> u64 {
+pub(crate) fn entropy() -> u64 {
     RandomState::new().build_hasher().finish()
 }

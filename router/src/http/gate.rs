@@ -143,6 +143,7 @@ impl<'q> Query<'q> {
         Ok(Self { pairs })
     }
 
+    /// A parameter as it was written.
     pub(super) fn value(&self, name: &str) -> Option<&'q str> {
         self.pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
     }

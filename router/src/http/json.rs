@@ -152,6 +152,60 @@ impl Fields {
         Ok(levels)
     }
 
+    /// A text that may be missing.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn optional_text(&self, name: &'static str, bytes: RangeInclusive<usize>) -> Result<Option<String>, Problem> {
+        if self.members.borrow().contains_key(name) {
+            return self.text(name, bytes).map(Some);
+        }
+        self.asked.borrow_mut().push(name);
+        Ok(None)
+    }
+
+    /// True or false, or missing.
+    ///
+    /// # Errors
+    /// Another type.
+    pub fn flag(&self, name: &'static str) -> Result<Option<bool>, Problem> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(other) => Err(Problem::field(self.pointer(name), format!("expected true or false, found {}", kind(&other)))),
+        }
+    }
+
+    /// A list of texts, or missing.
+    ///
+    /// # Errors
+    /// Another type, too many, or a text out of range.
+    pub fn texts(
+        &self,
+        name: &'static str,
+        count_max: usize,
+        bytes: RangeInclusive<usize>,
+    ) -> Result<Option<Vec<String>>, Problem> {
+        let list = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::Array(list)) => list,
+            Some(other) => {
+                return Err(Problem::field(self.pointer(name), format!("expected an array of texts, found {}", kind(&other))));
+            }
+        };
+        if list.len() > count_max {
+            return Err(Problem::field(self.pointer(name), format!("{} elements; at most {count_max} are allowed", list.len())));
+        }
+        let texts = list.into_iter().enumerate().map(|(at, value)| match value {
+            Value::String(text) if bytes.contains(&text.len()) && !text.chars().any(char::is_control) => Ok(text),
+            other => {
+                let expected = format!("expected a text of {} to {} bytes, found {}", bytes.start(), bytes.end(), found(&other));
+                Err(Problem::field(format!("{}/{at}", self.pointer(name)), expected))
+            }
+        });
+        texts.collect::<Result<_, _>>().map(Some)
+    }
+
     /// Refuses what was not asked for.
     ///
     /// # Errors

@@ -3,10 +3,12 @@
 //! ```text
 //! GET  /healthz  /readyz                                 no token
 //! GET  /metrics  /v1/status  /v1/wall/events             viewer
-//! GET  /v1/tenants/{t}/policy  /seats  /queues           viewer
+//! GET  /v1/tenants/{t}/policy  /seats  /queues  /events  viewer
 //! PUT  /v1/tenants/{t}/agents/{id}                       operator
 //! GET  /v1/tenants/{t}/conversations/{c}/transcript      operator
 //! PUT  /v1/tenants/{t}/policy  /accounts/{id}            admin
+//! GET  /v1/tenants/{t}/webhooks and below                 operator
+//! POST, PATCH, DELETE of the same                        admin
 //! POST /v1/drain                                         admin
 //! ```
 //!
@@ -22,7 +24,9 @@ mod policy;
 mod problem;
 mod roster;
 mod status;
+mod stream;
 mod wall;
+mod webhooks;
 
 pub use gate::QUERY_BYTES_MAX;
 pub use idempotency::{KEPT_FOR, KEY_BYTES_MAX, KEYS_MAX};
@@ -30,7 +34,9 @@ pub use json::{DEPTH_MAX, Fields, VALUES_MAX};
 pub use policy::POLICY_BYTES_MAX;
 pub use problem::Problem;
 pub use roster::{PROFILE_BYTES_MAX, SKILLS_MAX, UNITS_MAX};
+pub use stream::HEARTBEAT;
 pub use wall::{PUSH as WALL_PUSH, VIEWERS_MAX as WALL_VIEWERS_MAX};
+pub use webhooks::WEBHOOK_BYTES_MAX;
 
 use crate::auth::Admins;
 use crate::node::NodeHandle;
@@ -120,6 +126,14 @@ pub fn router_within(api: Api, time_max: Duration) -> Router {
         .route("/v1/tenants/{tenant}/seats", get(roster::seats))
         .route("/v1/tenants/{tenant}/queues", get(roster::queues))
         .route("/v1/tenants/{tenant}/conversations/{conversation}/transcript", get(roster::transcript))
+        .route("/v1/tenants/{tenant}/events", get(stream::read))
+        .route("/v1/tenants/{tenant}/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/v1/tenants/{tenant}/webhooks/{id}", get(webhooks::read).patch(webhooks::change).delete(webhooks::remove))
+        .route("/v1/tenants/{tenant}/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/v1/tenants/{tenant}/webhooks/{id}/rewind", post(webhooks::rewind))
+        .route("/v1/tenants/{tenant}/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/tenants/{tenant}/webhooks/{id}/dead-letters", get(webhooks::letters))
+        .route("/v1/tenants/{tenant}/webhooks/{id}/dead-letters/{event}/resend", post(webhooks::resend))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(api)

@@ -4,8 +4,13 @@
 //! `TIDEGATE_NIGHTLY=1` raises the counts to the issue's own, `TIDEGATE_SEED` replays a run.
 
 mod chaos;
+mod events;
 mod flow;
 mod http;
 mod restart;
 mod support;
 mod views;
+mod webhooks;
+
+#[path = "../support/oracle.rs"]
+mod oracle;

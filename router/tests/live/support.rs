@@ -69,6 +69,8 @@ pub fn config(tenants: Vec<TenantConfig>) -> NodeConfig {
         tenants,
         push: Vec::new(),
         policy_texts: None,
+        events: None,
+        webhooks: None,
     }
 }
 
