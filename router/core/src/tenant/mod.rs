@@ -45,6 +45,9 @@ use tidegate_model::output::{Chain, LimitKind, Outcome, Output, Refusal};
 use tidegate_model::record::Exit;
 use tidegate_model::{AccountId, ContactId, ConversationId, OfferId, SeatId, Seq, TenantId, Timestamp};
 
+/// The part of a tenant's fuel that an input may spend while earlier work waits.
+const BEHIND_SHARE: i64 = 16;
+
 /// A tenant's deciding machine. See the crate's head for how to drive it.
 #[derive(Debug)]
 pub struct Tenant {
@@ -113,6 +116,10 @@ enum Delta {
     Effects,
     Admin(Box<admin::Change>),
     Hash,
+    Fold {
+        table: u8,
+        from: u32,
+    },
     Gap(tidegate_model::Millis),
     Matched(matching::Change),
     Timed(timing::Change),
@@ -251,7 +258,7 @@ impl Tenant {
     }
 
     fn run(&mut self, mut fresh: Option<(Timestamp, Seq, Input<'_>)>) {
-        let mut fuel = i64::from(self.limits.fuel);
+        let mut fuel = self.fuel_for(&fresh);
         loop {
             while let Some(step) = self.steps.pop_front() {
                 if fuel <= 0 {
@@ -293,6 +300,14 @@ impl Tenant {
                 self.take(&input);
             }
         }
+    }
+
+    /// An input that finds work waiting spends a share of the fuel only: ticks do that work, at a pace. With all of it, every
+    /// input of a busy tenant would carry on with the cascade, and a batch of them would hold up the cell's other tenants.
+    fn fuel_for(&self, fresh: &Option<(Timestamp, Seq, Input<'_>)>) -> i64 {
+        let fuel = i64::from(self.limits.fuel);
+        let waits = !self.steps.is_empty() || !self.backlog.is_empty();
+        if waits && !matches!(fresh, Some((_, _, Input::Tick))) { (fuel / BEHIND_SHARE).max(1) } else { fuel }
     }
 
     fn backlog_front_is_leader(&self) -> bool {
@@ -368,7 +383,7 @@ impl Tenant {
     fn commit_input(&mut self, input: &Input<'_>, delta: Delta) {
         let done = Outcome::Done { contact: ContactId::NONE, n: 0 };
         let outcome = match delta {
-            Delta::Nothing | Delta::Matched(_) | Delta::Timed(_) => done,
+            Delta::Nothing | Delta::Matched(_) | Delta::Timed(_) | Delta::Fold { .. } => done,
             Delta::Refuse(refusal) => {
                 self.ledger.refused_inputs += 1;
                 Outcome::Refused(refusal)
@@ -386,10 +401,8 @@ impl Tenant {
                 done
             }
             Delta::Admin(change) => self.commit_admin(*change),
-            Delta::Hash => {
-                self.take_digest();
-                done
-            }
+            // Answered behind its last step.
+            Delta::Hash => return self.steps.push_front(Step::Fold { table: 0, from: 0 }),
             Delta::Gap(gap) => {
                 self.lengthen(gap);
                 done
@@ -410,6 +423,7 @@ impl Tenant {
         match delta {
             Delta::Matched(change) => self.commit_matched(change),
             Delta::Timed(change) => self.commit_timed(change),
+            Delta::Fold { table, from } => self.fold_some(table, from),
             _ => {}
         }
         1 + i64::from(work)
@@ -426,6 +440,7 @@ impl Tenant {
             Step::LeaveMarket { seat } => (Delta::Matched(matching::Change::LeaveMarket { seat }), 0),
             Step::Swap { cursor, remapped } => self.plan_swap(cursor, None, remapped),
             Step::SwapOne { cursor, until, remapped } => self.plan_swap(cursor, Some(until), remapped),
+            Step::Fold { table, from } => (Delta::Fold { table, from }, digest::FOLD_BATCH),
         }
     }
 
@@ -466,7 +481,9 @@ impl Tenant {
                 self.held_back.somebody = true;
                 ContactId::NONE
             }
-            Step::FindContact { .. } | Step::EffectDue { .. } | Step::LeaveMarket { .. } | Step::Swap { .. } => ContactId::NONE,
+            Step::FindContact { .. } | Step::EffectDue { .. } | Step::LeaveMarket { .. } | Step::Swap { .. } | Step::Fold { .. } => {
+                ContactId::NONE
+            }
         };
         self.emit(Output::Poisoned { seq: self.seq, contact });
     }
