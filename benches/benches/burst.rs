@@ -11,7 +11,8 @@
 //!
 //! `cargo bench -p tidegate-benches --bench burst`; `TIDEGATE_BENCH_RATE` (quiet, default 5,000/s), `TIDEGATE_BENCH_LOUD`
 //! (loud, default 1,000/s), `TIDEGATE_BENCH_WAITING` (default 100,000), `TIDEGATE_BENCH_ROUNDS` (default 5),
-//! `TIDEGATE_BENCH_SECONDS` (baseline, default 10), `TIDEGATE_BENCH_FUEL` (default the limits' own), `TIDEGATE_BENCH_EACH=1` (each burst's longest), `TIDEGATE_BENCH_DIR`.
+//! `TIDEGATE_BENCH_SECONDS` (baseline, default 10), `TIDEGATE_BENCH_FUEL` (default the limits' own), `TIDEGATE_BENCH_EACH=1` (each burst's longest),
+//! `TIDEGATE_BENCH_HUGE=1` (leaves transparent huge pages on), `TIDEGATE_BENCH_DIR`.
 
 use hdrhistogram::Histogram;
 use std::collections::{BTreeMap, VecDeque};
@@ -546,6 +547,10 @@ fn start(directory: &Path) -> (CellHandle, Floor, RealDisk, u32) {
 }
 
 fn main() {
+    if variable("TIDEGATE_BENCH_HUGE", 0) == 0 {
+        // As the binary does: see there.
+        rustix::thread::disable_transparent_huge_pages(true).expect("Linux knows it");
+    }
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let directory = std::env::var_os("TIDEGATE_BENCH_DIR").map_or_else(|| scratch.path().to_path_buf(), PathBuf::from);
     let rates = (variable("TIDEGATE_BENCH_RATE", 5_000), variable("TIDEGATE_BENCH_LOUD", 1_000));

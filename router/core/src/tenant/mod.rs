@@ -411,8 +411,10 @@ impl Tenant {
         self.emit(Output::Reply { seq: self.seq, outcome });
     }
 
-    /// Plans and commits one step; its cost in work units.
+    /// Plans and commits one step; its cost in work units: one, what the search looked at, and what was said of it, which
+    /// others must wait for when it is told.
     fn work_off(&mut self, step: Step) -> i64 {
+        let before = self.outputs.len();
         let mut planned = (Delta::Nothing, 0);
         let whole = self.guard.run(&mut || planned = self.plan_step(step));
         if !whole {
@@ -426,7 +428,7 @@ impl Tenant {
             Delta::Fold { table, from } => self.fold_some(table, from),
             _ => {}
         }
-        1 + i64::from(work)
+        1 + i64::from(work) + (self.outputs.len() - before) as i64
     }
 
     fn plan_step(&self, step: Step) -> (Delta, u32) {
