@@ -202,10 +202,18 @@ struct Stamp {
     answered: AtomicBool,
 }
 
+impl Stamp {
+    /// Once: an answer that comes while it is first asked for both wakes and is there.
+    fn note(&self) {
+        if !self.answered.swap(true, Ordering::AcqRel) {
+            self.book.note(self.sent);
+        }
+    }
+}
+
 impl Wake for Stamp {
     fn wake(self: Arc<Self>) {
-        self.book.note(self.sent);
-        self.answered.store(true, Ordering::Release);
+        self.note();
     }
 }
 
@@ -218,7 +226,7 @@ impl Waiting {
         let stamp = Arc::new(Stamp { book: Arc::clone(book), sent, answered: AtomicBool::new(false) });
         match Pin::new(&mut answer).poll(&mut Context::from_waker(&Waker::from(Arc::clone(&stamp)))) {
             Poll::Pending => self.0.push_back((answer, stamp)),
-            Poll::Ready(Ok(_)) => book.note(sent),
+            Poll::Ready(Ok(_)) => stamp.note(),
             Poll::Ready(Err(error)) => panic!("the quiet tenant was refused: {error:?}"),
         }
     }
@@ -497,7 +505,9 @@ fn print(phases: &[Phase], samples: &[(u64, u64)]) {
         }
     }
     let mut calm = None;
-    println!("  | quiet tenant, intended send to answer, us | n | p50 | p99 | p99.9 | max | p99 / calm | worked off, ms | longest entry | longest wait for apply | apply CPU, ms each |");
+    println!(
+        "  | quiet tenant, intended send to answer, us | n | p50 | p99 | p99.9 | max | p99 / calm | worked off, ms | longest entry | longest wait for apply | apply CPU, ms each |"
+    );
     println!("  |---|---|---|---|---|---|---|---|---|---|---|");
     for name in names {
         let of: Vec<&Phase> = phases.iter().filter(|phase| phase.name == name).collect();
@@ -507,7 +517,8 @@ fn print(phases: &[Phase], samples: &[(u64, u64)]) {
         let most = |f: fn(&Phase) -> u64| of.iter().map(|phase| f(phase)).max().unwrap_or(0) as f64;
         let cpu: u64 = of.iter().map(|phase| phase.apply_cpu).sum();
         if let Ok("1") = std::env::var("TIDEGATE_BENCH_EACH").as_deref() {
-            let each: Vec<String> = of.iter().map(|p| format!("{:.0}/{:.0}", p.longest_entry as f64 / 1e3, p.longest_wait as f64 / 1e3)).collect();
+            let each: Vec<String> =
+                of.iter().map(|p| format!("{:.0}/{:.0}", p.longest_entry as f64 / 1e3, p.longest_wait as f64 / 1e3)).collect();
             println!("  {name}, longest entry / wait of each, us: {}", each.join(" "));
         }
         println!(

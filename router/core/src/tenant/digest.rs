@@ -45,7 +45,9 @@ impl Tenant {
         let Self { conversations, seats, engagements, .. } = self;
         let (conversations, seats, engagements) = (&*conversations, &*seats, &*engagements);
         let next = match table {
-            0 => self.dirty_conversations.sweep(from, FOLD_BATCH, |slot| fold_at(&mut chain, conversations, slot, fold_conversation)),
+            0 => {
+                self.dirty_conversations.sweep(from, FOLD_BATCH, |slot| fold_at(&mut chain, conversations, slot, fold_conversation))
+            }
             1 => self.dirty_seats.sweep(from, FOLD_BATCH, |slot| fold_at(&mut chain, seats, slot, fold_seat)),
             _ => self.dirty_engagements.sweep(from, FOLD_BATCH, |slot| fold_at(&mut chain, engagements, slot, fold_engagement)),
         };

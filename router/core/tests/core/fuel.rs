@@ -125,7 +125,10 @@ fn a_digest_of_a_crowd_is_cut_by_fuel_and_says_the_same() {
             assert!(rounds < 10_000, "work never ends");
             tenant.handle(at, Seq(0), Input::Tick);
         }
-        assert!(matches!(outputs[..], [Output::Digest { seq: Seq(a), .. }, Output::Reply { seq: Seq(b), .. }] if a == b), "{outputs:?}");
+        assert!(
+            matches!(outputs[..], [Output::Digest { seq: Seq(a), .. }, Output::Reply { seq: Seq(b), .. }] if a == b),
+            "{outputs:?}"
+        );
         assert_eq!(rounds > 3, fuel <= 64, "fuel {fuel}: {rounds} ticks behind the entry");
         said.push((outputs, tenant.digests()));
     }
