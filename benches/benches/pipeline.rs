@@ -9,8 +9,8 @@
 //!
 //! `cargo bench -p tidegate-benches --bench pipeline`; `TIDEGATE_BENCH_INPUTS` (default 2,000,000), `TIDEGATE_BENCH_SECONDS`
 //! (default 5 a rate), `TIDEGATE_BENCH_DIR`, `TIDEGATE_BENCH_BATCH` (default 256), `TIDEGATE_BENCH_COMPANY_US` (default 50: how
-//! long the proposer waits for company), `TIDEGATE_BENCH_RATES` (default `10000,50000,100000`), `TIDEGATE_BENCH_SATURATED`
-//! (default 1; 0 leaves the limits and the saturated run out).
+//! long the proposer waits for company), `TIDEGATE_BENCH_RATES` (default `10000,50000,100000`), `TIDEGATE_BENCH_SEATS`
+//! (default 200), `TIDEGATE_BENCH_SATURATED` (default 1; 0 leaves the limits and the saturated run out).
 
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -37,7 +37,6 @@ use tidegate_router::cell::{Cell, CellConfig, CellHandle, CellSink, Machines, Me
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TENANT: TenantId = TenantId(1);
-const SEATS: u64 = 200;
 /// Inputs of a contact: begin, eight messages, leave.
 const CONTACT: u64 = 10;
 /// One contact in so many goes to a seat.
@@ -138,7 +137,7 @@ fn bootstrap(cell: &CellHandle) {
     wait(&Input::Admin(Admin::Account { account: AccountId(1), profile: &account }));
     let policy = policy::parse("pipeline.toml", POLICY).expect("the bench's policy");
     wait(&Input::Admin(Admin::Policy { hash: [1; 32], plan: &policy::encode(&policy) }));
-    for seat in 1..=SEATS {
+    for seat in 1..=variable("TIDEGATE_BENCH_SEATS", 200) {
         let profile = AgentProfile {
             name: format!("agent {seat}"),
             skills: vec![Requirement { skill: "sales".into(), level: Level(5) }],

@@ -30,7 +30,7 @@ use crate::problem::Problem;
 use crate::web::machine::close;
 
 /// Read buffer of a connection, in bytes: idle connections should be cheap.
-const READ_BUFFER: usize = 2 * 1_024;
+const READ_BUFFER: usize = 1_024;
 /// Written at once at the latest when so much is waiting, in bytes.
 const WRITE_BUFFER: usize = 8 * 1_024;
 /// A connection never holds more unsent bytes than this.
@@ -183,7 +183,8 @@ impl Pipe for Ws {
             let io = self.0.get_mut();
             let _ = io.shutdown().await;
             // Dropping a socket with unread bytes resets it, and the reset may overtake the close frame.
-            let (mut sink, mut thrown) = ([0_u8; 4_096], 0);
+            // On the heap: as an array it would lie in the future of every connection, idle ones too.
+            let (mut sink, mut thrown) = (vec![0_u8; 4_096], 0);
             while let Ok(read) = io.read(&mut sink).await {
                 thrown += read;
                 if read == 0 || thrown > DISCARD_MAX {

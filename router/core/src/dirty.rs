@@ -39,14 +39,22 @@ impl Dirty {
         self.words[word] |= 1 << (slot % 64);
     }
 
-    /// Calls `each` for every marked slot in ascending order and clears the marks.
-    pub(crate) fn sweep(&mut self, mut each: impl FnMut(u32)) {
-        for (i, word) in self.words.iter_mut().enumerate() {
-            let mut bits = core::mem::take(word);
+    /// Calls `each` for marked slots in ascending order and clears the marks, from word `from` on, until `most` slots or
+    /// 64 times as many words have been seen; whole words only. The word to go on from, `None` at the end.
+    pub(crate) fn sweep(&mut self, from: u32, most: u32, mut each: impl FnMut(u32)) -> Option<u32> {
+        let (mut seen, end) = (0, self.words.len() as u32);
+        for at in from..end.min(from.saturating_add(most.saturating_mul(64))) {
+            if seen >= most {
+                return Some(at);
+            }
+            let mut bits = core::mem::take(&mut self.words[at as usize]);
+            seen += bits.count_ones();
             while bits != 0 {
-                each(i as u32 * 64 + bits.trailing_zeros());
+                each(at * 64 + bits.trailing_zeros());
                 bits &= bits - 1;
             }
         }
+        let next = from.saturating_add(most.saturating_mul(64));
+        (next < end).then_some(next)
     }
 }

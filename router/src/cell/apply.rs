@@ -30,6 +30,8 @@ const FAR: usize = 16;
 const NEAR: usize = 8;
 /// Batches up to this many entries are emitted by the apply thread itself when nothing else is under way.
 const INLINE: usize = 32;
+/// And up to this many outputs: a tick that ends two thousand contacts says thousands of things.
+const INLINE_OUTPUTS: usize = 256;
 /// Queries between two batches.
 const QUERIES: usize = 64;
 
@@ -210,7 +212,8 @@ impl Apply {
         stages.record_all(Stage::ApplyWait, between(durable, began), spans.len() as u64);
         stages.record(Stage::Apply, spans.iter().copied());
         self.publish(&decided);
-        let inline = decided.entries.len() <= INLINE && self.batches.is_empty();
+        let few = decided.entries.len() <= INLINE && decided.outputs.len() <= INLINE_OUTPUTS;
+        let inline = few && self.batches.is_empty();
         self.egress.give(decided, inline);
         if self.snapshots.on && self.snapshots.due() && !self.shared.snapshot_under_way.load(Ordering::Acquire) {
             self.want_snapshot();

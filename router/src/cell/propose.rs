@@ -235,8 +235,11 @@ impl Proposer {
             return;
         }
         self.looked = now;
+        let emitted = self.shared.emitted.load(Ordering::Acquire);
         for (id, tenant) in &mut self.tenants {
-            let in_flight = tenant.door.applied.load(Ordering::Acquire) < tenant.proposed;
+            // What a tick said is handed on before the next: deciding is faster than telling, and others' answers stand in
+            // the same queue.
+            let in_flight = tenant.door.applied.load(Ordering::Acquire).min(emitted) < tenant.proposed;
             let due = tenant.door.deadline.load(Ordering::Acquire) <= now.0;
             // Any entry lets a tenant's time pass, so a tick is for the idle; but others may keep the cell busy for long.
             if due && in_flight {
@@ -281,7 +284,7 @@ impl Proposer {
         // Announced first, then the deadlines are read: apply publishes a deadline first and then looks at the announcement.
         self.shared.proposer_sleeps(true);
         let deadline = self.tenants.values().map(|t| t.door.deadline.load(Ordering::SeqCst)).min().unwrap_or(u64::MAX);
-        let behind = !self.unapplied.is_empty();
+        let behind = !self.unapplied.is_empty() || self.shared.emitted.load(Ordering::Acquire) + 1 < self.next.0;
         let nap = if deadline == u64::MAX { NAP_MAX } else { self.shared.clock.until(Timestamp(deadline)).min(NAP_MAX) };
         // While apply is behind its progress is looked at often: admission hangs on it, and ticks that wait for it.
         let nap = if behind { nap.clamp(Duration::from_micros(500), Duration::from_millis(5)) } else { nap };

@@ -46,6 +46,10 @@ use tidegate_model::output::{Chain, LimitKind, Outcome, Output, Refusal};
 use tidegate_model::record::Exit;
 use tidegate_model::{AccountId, ContactId, ConversationId, OfferId, SeatId, Seq, TenantId, Timestamp};
 
+/// The part of a tenant's fuel that an input may spend while earlier work waits: 16 units of 2,048, so that a batch of 256
+/// such inputs costs about two ticks.
+const BEHIND_SHARE: i64 = 128;
+
 /// A tenant's deciding machine. See the crate's head for how to drive it.
 #[derive(Debug)]
 pub struct Tenant {
@@ -114,6 +118,10 @@ enum Delta {
     Effects,
     Admin(Box<admin::Change>),
     Hash,
+    Fold {
+        table: u8,
+        from: u32,
+    },
     Gap(tidegate_model::Millis),
     Matched(matching::Change),
     Timed(timing::Change),
@@ -252,7 +260,7 @@ impl Tenant {
     }
 
     fn run(&mut self, mut fresh: Option<(Timestamp, Seq, Input<'_>)>) {
-        let mut fuel = i64::from(self.limits.fuel);
+        let mut fuel = self.fuel_for(&fresh);
         loop {
             while let Some(step) = self.steps.pop_front() {
                 if fuel <= 0 {
@@ -294,6 +302,14 @@ impl Tenant {
                 self.take(&input);
             }
         }
+    }
+
+    /// An input that finds work waiting spends a share of the fuel only: ticks do that work, at a pace. With all of it, every
+    /// input of a busy tenant would carry on with the cascade, and a batch of them would hold up the cell's other tenants.
+    fn fuel_for(&self, fresh: &Option<(Timestamp, Seq, Input<'_>)>) -> i64 {
+        let fuel = i64::from(self.limits.fuel);
+        let waits = !self.steps.is_empty() || !self.backlog.is_empty();
+        if waits && !matches!(fresh, Some((_, _, Input::Tick))) { (fuel / BEHIND_SHARE).max(1) } else { fuel }
     }
 
     fn backlog_front_is_leader(&self) -> bool {
@@ -369,7 +385,7 @@ impl Tenant {
     fn commit_input(&mut self, input: &Input<'_>, delta: Delta) {
         let done = Outcome::Done { contact: ContactId::NONE, n: 0 };
         let outcome = match delta {
-            Delta::Nothing | Delta::Matched(_) | Delta::Timed(_) => done,
+            Delta::Nothing | Delta::Matched(_) | Delta::Timed(_) | Delta::Fold { .. } => done,
             Delta::Refuse(refusal) => {
                 self.ledger.refused_inputs += 1;
                 Outcome::Refused(refusal)
@@ -387,10 +403,8 @@ impl Tenant {
                 done
             }
             Delta::Admin(change) => self.commit_admin(*change),
-            Delta::Hash => {
-                self.take_digest();
-                done
-            }
+            // Answered behind its last step.
+            Delta::Hash => return self.steps.push_front(Step::Fold { table: 0, from: 0 }),
             Delta::Gap(gap) => {
                 self.lengthen(gap);
                 done
@@ -399,8 +413,10 @@ impl Tenant {
         self.emit(Output::Reply { seq: self.seq, outcome });
     }
 
-    /// Plans and commits one step; its cost in work units.
+    /// Plans and commits one step; its cost in work units: one, what the search looked at, and what was said of it, which
+    /// others must wait for when it is told.
     fn work_off(&mut self, step: Step) -> i64 {
+        let before = self.outputs.len();
         let mut planned = (Delta::Nothing, 0);
         let whole = self.guard.run(&mut || planned = self.plan_step(step));
         if !whole {
@@ -411,9 +427,10 @@ impl Tenant {
         match delta {
             Delta::Matched(change) => self.commit_matched(change),
             Delta::Timed(change) => self.commit_timed(change),
+            Delta::Fold { table, from } => self.fold_some(table, from),
             _ => {}
         }
-        1 + i64::from(work)
+        1 + i64::from(work) + (self.outputs.len() - before) as i64
     }
 
     fn plan_step(&self, step: Step) -> (Delta, u32) {
@@ -427,6 +444,7 @@ impl Tenant {
             Step::LeaveMarket { seat } => (Delta::Matched(matching::Change::LeaveMarket { seat }), 0),
             Step::Swap { cursor, remapped } => self.plan_swap(cursor, None, remapped),
             Step::SwapOne { cursor, until, remapped } => self.plan_swap(cursor, Some(until), remapped),
+            Step::Fold { table, from } => (Delta::Fold { table, from }, digest::FOLD_BATCH),
         }
     }
 
@@ -467,7 +485,11 @@ impl Tenant {
                 self.held_back.somebody = true;
                 ContactId::NONE
             }
-            Step::FindContact { .. } | Step::EffectDue { .. } | Step::LeaveMarket { .. } | Step::Swap { .. } => ContactId::NONE,
+            Step::FindContact { .. }
+            | Step::EffectDue { .. }
+            | Step::LeaveMarket { .. }
+            | Step::Swap { .. }
+            | Step::Fold { .. } => ContactId::NONE,
         };
         self.emit(Output::Poisoned { seq: self.seq, contact });
     }

@@ -288,4 +288,6 @@ pub(crate) enum Step {
     Swap { cursor: u32, remapped: u32 },
     /// As `Swap`, one conversation a step up to `until`: planning a batch with one of them in it panicked.
     SwapOne { cursor: u32, until: u32, remapped: u32 },
+    /// A hash entry folds changed records, from this word of a table's marks on (conversations, seats, engagements).
+    Fold { table: u8, from: u32 },
 }

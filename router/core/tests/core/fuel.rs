@@ -94,3 +94,77 @@ fn past_the_limit_of_pending_inputs_they_are_refused_by_name_and_work_goes_on() 
         assert_eq!(refused, expected, "pending {pending}");
     }
 }
+
+/// A digest of many changed records is work like any other: fuel cuts it, and what it says does not depend on where.
+#[test]
+fn a_digest_of_a_crowd_is_cut_by_fuel_and_says_the_same() {
+    use tidegate_model::output::Output;
+    // Two seats and a crowd: the swap changes hundreds of waiting contacts.
+    let crowd = RigConfig { seats: 2, arrival_ms: 100, customers: 5_000, ..RigConfig::small(seed(24)) };
+    let mut run = Run::new(crowd, Limits::SMALL);
+    run.steps(3_000);
+    assert!(run.tenant.ledger().waiting > 200);
+    let (at, swap) = (run.rig.now(), run.rig.policy_entry(OTHER_POLICY, 3));
+    run.push(at, swap);
+    finish(&mut run.tenant, at);
+    let mut said = Vec::new();
+    for fuel in [1 << 20, 2_048, 64, 1] {
+        let mut tenant = crate::support::replay(&run.log, Limits::SMALL);
+        finish(&mut tenant, at);
+        let limits = Input::Admin(tidegate_model::input::Admin::Limits(Limits { fuel, ..Limits::SMALL }));
+        tenant.handle(at, Seq(1 << 40), limits);
+        while tenant.poll_output().is_some() {}
+        tenant.handle(at, Seq(1 << 41), Input::Hash);
+        let (mut rounds, mut outputs) = (0, Vec::new());
+        loop {
+            outputs.extend(std::iter::from_fn(|| tenant.poll_output()));
+            if tenant.next_deadline().is_none_or(|due| due > at) {
+                break;
+            }
+            rounds += 1;
+            assert!(rounds < 10_000, "work never ends");
+            tenant.handle(at, Seq(0), Input::Tick);
+        }
+        assert!(
+            matches!(outputs[..], [Output::Digest { seq: Seq(a), .. }, Output::Reply { seq: Seq(b), .. }] if a == b),
+            "{outputs:?}"
+        );
+        assert_eq!(rounds > 3, fuel <= 64, "fuel {fuel}: {rounds} ticks behind the entry");
+        said.push((outputs, tenant.digests()));
+    }
+    assert!(said.iter().all(|s| *s == said[0]), "the digest depends on fuel");
+}
+
+/// While a tenant's work waits, its inputs carry on with a share of their fuel only: ticks do the work.
+#[test]
+fn an_input_that_finds_work_waiting_does_little_of_it() {
+    let crowd = RigConfig { seats: 2, arrival_ms: 100, customers: 5_000, ..RigConfig::small(seed(25)) };
+    let mut run = Run::new(crowd, Limits::SMALL);
+    run.steps(9_000);
+    let at = run.rig.now();
+    let limits = Limits { fuel: 256, ..Limits::SMALL };
+    // How many ticks the work of a swap takes behind so many entries of one kind.
+    let ticks_behind = |count: u64, input: Input<'static>| {
+        let mut tenant = crate::support::replay(&run.log, Limits::SMALL);
+        tenant.handle(at, Seq(1 << 40), Input::Admin(tidegate_model::input::Admin::Limits(limits)));
+        let swap = run.rig.policy_entry(OTHER_POLICY, 3);
+        let swap = tidegate_model::codec::decode(&swap).expect("own entry");
+        tenant.handle(at, Seq(1 << 41), swap.input);
+        for i in 0..count {
+            tenant.handle(at, Seq((1 << 41) + 1 + i), input);
+        }
+        let mut ticks = 0;
+        while tenant.next_deadline().is_some_and(|due| due <= at) {
+            while tenant.poll_output().is_some() {}
+            tenant.handle(at, Seq(0), Input::Tick);
+            ticks += 1;
+            assert!(ticks < 100_000, "work never ends");
+        }
+        ticks
+    };
+    let alone = ticks_behind(0, Input::Tick);
+    assert!(alone > 8, "{alone} ticks");
+    assert_eq!(ticks_behind(alone / 2, Input::Tick), alone - alone / 2);
+    let behind = ticks_behind(alone / 2, Input::LeaderStarted { term: tidegate_model::Term(2), gap: tidegate_model::Millis(0) });
+    assert!(behind >= alone - alone / 4, "{behind} of {alone} ticks are left: the inputs did the work");
+}
