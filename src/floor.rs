@@ -5,12 +5,12 @@
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tidegate_channels as channels;
-use tidegate_channels::{Config, Inbox, Key, KeyRing, NameTable, TokenAuthority};
+use tidegate_channels::{Config, Inbox, Key, KeyRing, MediaType, NameTable, TokenAuthority};
 use tidegate_journal::RealDisk;
 use tidegate_model::port::AgentGrant;
 use tidegate_model::{Millis, SeatId, TenantId};
@@ -33,12 +33,23 @@ pub struct FloorConfig {
     pub node: NodeConfig,
     /// Web inboxes.
     pub inboxes: Vec<Inbox>,
+    /// Files.
+    pub files: FileSettings,
     /// Secret of customers' and agents' tokens; the same after a restart keeps them valid.
     pub key: Key,
     /// Administration tokens.
     pub admins: Vec<(String, Scope, String)>,
     /// Lets channels adjust.
     pub tune: fn(&mut Config),
+}
+
+/// What files are taken, and how many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileSettings {
+    /// Limits of the store.
+    pub limits: BlobLimits,
+    /// Kinds by inbox, of those that have a list.
+    pub by_inbox: BTreeMap<String, Vec<MediaType>>,
 }
 
 /// A running floor.
@@ -60,7 +71,7 @@ pub struct Floor {
 impl Floor {
     /// Starts node, channels and listener; returns once it serves.
     pub async fn start(config: FloorConfig, dir: &Path) -> anyhow::Result<Self> {
-        let FloorConfig { listen, node, inboxes, key, admins, tune } = config;
+        let FloorConfig { listen, node, inboxes, files, key, admins, tune } = config;
         let tenants: Vec<(TenantId, Vec<SeatId>)> =
             node.tenants.iter().map(|t| (t.id, t.agents.iter().map(|(seat, _)| *seat).collect())).collect();
         let names = NameTable::new(names_of(&node.tenants));
@@ -68,9 +79,9 @@ impl Floor {
         let node = Node::start(node, disk, &tokio::runtime::Handle::current()).await.context("the node did not start")?;
         let authority = Arc::new(TokenAuthority::new(KeyRing::new(vec![key])?, channels::auth::system_clock()));
         let mut config = Config::new(inboxes, authority.clone(), names);
-        let limits = BlobLimits::default();
-        let blobs = Tree::open(dir.join("blobs")).context("the directory of files")?;
-        config.blobs = Some(Arc::new(Files::start(blobs, limits, blobs::wall_clock(), &node).await.context("files")?));
+        let tree = Tree::open(dir.join("blobs")).context("the directory of files")?;
+        config.files.by_inbox = files.by_inbox;
+        config.blobs = Some(Arc::new(Files::start(tree, files.limits, blobs::wall_clock(), &node).await.context("files")?));
         tune(&mut config);
         let (customers, channels) =
             channels::router(config, Arc::new(node.clone()), Arc::new(node.clone()), authority.clone()).context("channels")?;

@@ -100,6 +100,7 @@ campaigns!(
     web_frames,
     desk_frames,
     tokens,
+    uploads,
     event_records,
     webhook_files,
     event_places

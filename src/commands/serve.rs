@@ -81,7 +81,8 @@ fn prepare(args: &Serve, environment: Environment) -> Result<Prepared, Failure> 
         webhooks: Some(tidegate_router::webhook::WebhooksConfig::new(dir.path().join("webhooks"))),
     };
     let listen = args.listen.clone().unwrap_or_else(|| checked.listen.clone());
-    let floor = FloorConfig { listen, node, inboxes: checked.inboxes.clone(), key, admins, tune: |_| {} };
+    let floor =
+        FloorConfig { listen, node, inboxes: checked.inboxes.clone(), files: checked.files.clone(), key, admins, tune: |_| {} };
     let path = args.config.clone().unwrap_or_default();
     Ok(Prepared { floor, dir, drawn, reloader: Reloader { path, environment, current: checked, drawn: own } })
 }

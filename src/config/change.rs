@@ -49,6 +49,7 @@ pub fn change(old: &Checked, new: &Checked) -> Result<Change, Vec<String>> {
     differs("data_dir", old.data_dir != new.data_dir);
     differs("segment_mib", old.segment_bytes != new.segment_bytes);
     differs("retain_gib", old.retain != new.retain);
+    differs("files, or an inbox's media_types,", old.files != new.files);
     differs("log.format", old.log.1 != new.log.1);
     let (before, after) = (by_id(&old.tenants), by_id(&new.tenants));
     for id in before.keys().chain(after.keys()) {

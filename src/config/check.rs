@@ -4,19 +4,21 @@
 //! the variable that gave the value. A fault of the TOML itself, or of a policy, ends the reading of that file only. Nothing
 //! is started here, and no token is ever part of a message.
 
-use super::file::{Admin, Agent, Face, File, Inbox, LogFormat, Scope, Tenant};
+use super::file::{Admin, Agent, Face, File, Files, Inbox, LogFormat, Scope, Tenant};
 use super::layers::{Environment, Path as Field, Places, layers};
+use crate::floor::FileSettings;
 use anyhow::{Context, anyhow};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tidegate_channels as channels;
+use tidegate_channels::{self as channels, MediaType};
 use tidegate_core::policy;
 use tidegate_model::limits::{Limits, NAME_BYTES_MAX};
 use tidegate_model::policy::{AccountProfile, AgentProfile, Delivery, Policy, Requirement};
-use tidegate_model::{AccountId, Level, SeatId, TenantId};
+use tidegate_model::{AccountId, Level, Millis, SeatId, TenantId};
 use tidegate_router::auth::{self, AdminGrant, Admins};
+use tidegate_router::blobs::BlobLimits;
 use tidegate_router::cell::Retain;
 use tidegate_router::node::{PolicyText, TenantConfig};
 use tracing_subscriber::EnvFilter;
@@ -41,6 +43,8 @@ pub struct Checked {
     pub tenants: Vec<TenantConfig>,
     /// Web inboxes.
     pub inboxes: Vec<channels::Inbox>,
+    /// Files: limits of the store, and kinds by inbox.
+    pub files: FileSettings,
     /// Administration tokens with whose they are and what they permit.
     pub tokens: Vec<(String, auth::Scope, String)>,
 }
@@ -102,6 +106,7 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
         let problem = format!("{error}; write a level such as warn, or directives such as warn,tidegate_router=info");
         faults.add(&Field::key("log").then("level"), "log.level", problem);
     }
+    let mut files = FileSettings { limits: file_limits(&file.files, faults), ..FileSettings::default() };
     let tokens = read_tokens(base, &file.admin, faults);
     let mut tenants = Vec::new();
     let mut inboxes: Vec<channels::Inbox> = Vec::new();
@@ -112,6 +117,7 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
             faults.add(&at.then("id"), "tenant.id", "a number from 1, unlike any other tenant's");
         }
         read_inboxes(tenant, &at, &mut inboxes, faults);
+        read_media_types(tenant, &at, &mut files, faults);
         tenants.extend(read_tenant(base, tenant, &at, faults));
     }
     if file.tenant.is_empty() {
@@ -126,6 +132,7 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
         log: (file.log.level, file.log.format),
         tenants,
         inboxes,
+        files,
         tokens,
     }
 }
@@ -228,6 +235,45 @@ fn read_inboxes(tenant: &Tenant, tenant_at: &Field, known: &mut Vec<channels::In
     }
 }
 
+fn file_limits(files: &Files, faults: &mut Faults<'_>) -> BlobLimits {
+    let mut range = |name: &'static str, found: u64, least: u64, most: u64, unit: &str| {
+        if !(least..=most).contains(&found) {
+            let problem = format!("is {least} to {most} ({unit}), found {found}");
+            faults.add(&Field::key("files").then(name), &format!("files.{name}"), problem);
+        }
+        found.clamp(1, most)
+    };
+    let largest = range("largest_mib", files.largest_mib, 1, 1_024, "MiB");
+    // One file of the largest size is charged a little more than its bytes.
+    let tenant = range("tenant_mib", files.tenant_mib, largest + 1, 1 << 30, "MiB");
+    let hour = range("conversation_mib_per_hour", files.conversation_mib_per_hour, largest + 1, 1 << 30, "MiB");
+    let grace = range("grace_hours", files.grace_hours, 1, 8_760, "hours");
+    BlobLimits {
+        file_bytes: largest << 20,
+        tenant_bytes: tenant << 20,
+        conversation_bytes_per_hour: hour << 20,
+        grace: Millis(grace * 3_600_000),
+    }
+}
+
+fn read_media_types(tenant: &Tenant, tenant_at: &Field, files: &mut FileSettings, faults: &mut Faults<'_>) {
+    let known: Vec<&str> = MediaType::ALL.iter().map(|kind| kind.as_str()).collect();
+    for (index, inbox) in tenant.inbox.iter().enumerate() {
+        let Some(named) = &inbox.media_types else { continue };
+        let mut kinds = Vec::new();
+        for (i, name) in named.iter().enumerate() {
+            match MediaType::ALL.into_iter().find(|kind| kind.as_str() == name) {
+                Some(kind) => kinds.push(kind),
+                None => {
+                    let at = tenant_at.then("inbox").at(index).then("media_types").at(i);
+                    faults.add(&at, &format!("inbox \"{}\".media_types", inbox.name), unknown(name, &known));
+                }
+            }
+        }
+        files.by_inbox.insert(inbox.name.clone(), kinds);
+    }
+}
+
 fn web_inbox(account: (TenantId, AccountId), inbox: &Inbox) -> channels::Inbox {
     channels::Inbox {
         name: inbox.name.clone(),
@@ -271,7 +317,7 @@ fn check_origin(origin: &str) -> Result<(), String> {
     let ring = channels::KeyRing::new(vec![channels::Key::new("check", vec![0; 32])]).map_err(|error| error.to_string())?;
     let authority = Arc::new(channels::TokenAuthority::new(ring, channels::auth::system_clock()));
     let origins = vec![origin.to_owned()];
-    let inbox = Inbox { name: "check".into(), account: 1, origins, weight: 1, queue: None, face: Face::default() };
+    let inbox = Inbox { name: "check".into(), account: 1, origins, weight: 1, queue: None, face: Face::default(), media_types: None };
     let names = channels::NameTable::new(Vec::<String>::new());
     let inbox = web_inbox((TenantId(1), AccountId(1)), &inbox);
     channels::Config::new(vec![inbox], authority, names).check().map_err(|error| error.to_string())

@@ -29,6 +29,9 @@ pub struct File {
     /// What the node writes to standard error.
     #[serde(default)]
     pub log: Log,
+    /// Files that customers and agents send.
+    #[serde(default)]
+    pub files: Files,
     /// Administration tokens.
     #[serde(default)]
     pub admin: Vec<Admin>,
@@ -69,6 +72,30 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line, for collectors.
     Json,
+}
+
+/// Files that customers and agents send; they lie in `blobs` under the data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Files {
+    /// Largest file, in MiB: 1 to 1024.
+    #[schemars(range(min = 1, max = 1024))]
+    pub largest_mib: u64,
+    /// Room of all files of a tenant, in MiB.
+    #[schemars(range(min = 2, max = 1_073_741_824))]
+    pub tenant_mib: u64,
+    /// What one conversation may bring in an hour, in MiB.
+    #[schemars(range(min = 2, max = 1_073_741_824))]
+    pub conversation_mib_per_hour: u64,
+    /// How long a file stays that stands in no transcript, in hours: 1 to 8760.
+    #[schemars(range(min = 1, max = 8760))]
+    pub grace_hours: u64,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { largest_mib: 10, tenant_mib: 10_240, conversation_mib_per_hour: 100, grace_hours: 24 }
+    }
 }
 
 /// An administration token.
@@ -133,6 +160,8 @@ pub struct Inbox {
     /// What its page shows before a conversation.
     #[serde(default)]
     pub face: Face,
+    /// Kinds of files that its customers may send, by media type; without it images, PDF and plain text.
+    pub media_types: Option<Vec<String>>,
 }
 
 /// What an inbox's page shows before a conversation.

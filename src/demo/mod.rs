@@ -16,7 +16,7 @@ pub use plan::Plan;
 
 use crate::cli::Demo;
 use crate::failure::Failure;
-use crate::floor::{Floor, FloorConfig, random};
+use crate::floor::{FileSettings, Floor, FloorConfig, random};
 use crate::say::Lang;
 use anyhow::Context;
 use clock::Scaled;
@@ -144,7 +144,15 @@ fn floor_config(plan: &Plan) -> anyhow::Result<FloorConfig> {
         face: tidegate_channels::config::Face::named(customer::INBOX),
     };
     let key = Key::new("demo", random()?.to_vec());
-    Ok(FloorConfig { listen: "127.0.0.1:0".into(), node, inboxes: vec![inbox], key, admins: Vec::new(), tune: |_| {} })
+    Ok(FloorConfig {
+        listen: "127.0.0.1:0".into(),
+        node,
+        inboxes: vec![inbox],
+        files: FileSettings::default(),
+        key,
+        admins: Vec::new(),
+        tune: |_| {},
+    })
 }
 
 fn announce(plan: &Plan, dir: &Path, lang: Lang) {

@@ -11,7 +11,7 @@ const POLICY: &str = "policy.toml";
 /// the diagnosis.
 struct Mistake(&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
-const MISTAKES: [Mistake; 50] = [
+const MISTAKES: [Mistake; 54] = [
     // The form of TOML.
     Mistake(
         NODE,
@@ -57,6 +57,34 @@ const MISTAKES: [Mistake; 50] = [
     Mistake(NODE, "# segment_mib = 64 ", "retain_gib = 655360 ", "retain_gib", &["retain_gib: is 0 (keep all) to 65536 (GiB)"]),
     Mistake(NODE, "# segment_mib = 64 ", "log.level = \"tidegate=loud\" ", "loud", &["log.level:", "write a level such as warn"]),
     Mistake(NODE, "# segment_mib = 64 ", "log.format = \"xml\" ", "xml", &["unknown variant `xml`", "`text`", "`json`"]),
+    Mistake(
+        NODE,
+        "# segment_mib = 64 ",
+        "files.largest_mib = 1025 ",
+        "largest_mib",
+        &["files.largest_mib: is 1 to 1024 (MiB), found 1025"],
+    ),
+    Mistake(
+        NODE,
+        "# segment_mib = 64 ",
+        "files.largest_mib = 10240 ",
+        "largest_mib",
+        &["files.largest_mib: is 1 to 1024 (MiB), found 10240"],
+    ),
+    Mistake(
+        NODE,
+        "# segment_mib = 64 ",
+        "files.tenant_mib = 10 ",
+        "tenant_mib",
+        &["files.tenant_mib: is 11 to 1073741824 (MiB), found 10"],
+    ),
+    Mistake(
+        NODE,
+        "origins = [\"https://shop.example\"]",
+        "media_types = [\"image/pgn\"]",
+        "media_types",
+        &["media_types:", "did you mean \"image/png\"?"],
+    ),
     Mistake(NODE, "id = 1", "id = 0", "id = 0", &["tenant.id: a number from 1"]),
     Mistake(NODE, "account = 1", "account = 0", "account = 0", &["inbox \"shop\".account: a number from 1"]),
     Mistake(NODE, "name = \"shop\"", "name = \"\"", "name = \"\"", &["inbox \"\".name: 1 to"]),

@@ -40,12 +40,12 @@ async fn a_file_outlives_kills_between_upload_message_and_download() {
     let again = soon("the message again", page.submit(frame, "f1")).await;
     assert!(again.duplicate && again.n == sent.n, "{again:?} after {sent:?}");
     let at_desk = desk_items(&mut desk, sent.n).await.pop().expect("the file");
-    assert_eq!((at_desk.kind.as_str(), at_desk.file.as_ref()), ("customer", Some(&file)));
+    assert_eq!((at_desk.kind.as_str(), at_desk.file.as_deref()), ("customer", Some(&file)));
     assert_eq!(soon("the agent's download", desk.download(&file.file)).await, bytes);
     let note = soon("an upload", desk.upload(&claim.claim, "note.txt", "text/plain", "已收到\n".into())).await;
     let answered = soon("the answer", desk.send_file(&claim.claim, &note)).await;
     let at_page = page_items(&mut page, answered.n).await.pop().expect("the answer");
-    assert_eq!((at_page.kind.as_str(), at_page.file.as_ref()), ("agent", Some(&note)));
+    assert_eq!((at_page.kind.as_str(), at_page.file.as_deref()), ("agent", Some(&note)));
     node.kill();
 
     let node = Serve::at(dir.path(), &address).start();

@@ -67,7 +67,7 @@ pub struct ItemSeen {
     /// The contact, when it began.
     pub contact: u64,
     /// The file, of messages that are one.
-    pub file: Option<FileSeen>,
+    pub file: Option<Box<FileSeen>>,
 }
 
 impl ItemSeen {
@@ -81,7 +81,7 @@ impl ItemSeen {
             seat: text(frame, "seat"),
             exit: text(frame, "exit"),
             contact: number(frame, "contact"),
-            file: FileSeen::from(&frame["file"]),
+            file: FileSeen::from(&frame["file"]).map(Box::new),
         }
     }
 }

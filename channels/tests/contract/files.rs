@@ -31,7 +31,7 @@ async fn file_item(page: &mut WebClient) -> FileSeen {
             && let Some(file) = item.file
         {
             assert_eq!(item.text, "", "a file has no text");
-            return file;
+            return *file;
         }
     }
 }
@@ -82,7 +82,7 @@ async fn a_file_goes_both_ways_and_comes_back_byte_for_byte() {
             break item;
         }
     };
-    assert_eq!((at_desk.n, at_desk.file.as_ref()), (sent.n, Some(&file)));
+    assert_eq!((at_desk.n, at_desk.file.as_deref()), (sent.n, Some(&file)));
     assert_eq!(desk.download(&file.file).await.expect("read"), picture);
     assert_eq!(customer.download(&file.file).await.expect("read"), picture);
     // The other way, and the answer to a repetition.

@@ -320,7 +320,7 @@ impl<D: Disk> BlobReader for Reader<D> {
         let Self { files, mut reading, place } = *self;
         let again = files.clone();
         files.blocking(move |inner| {
-            let bytes = note(inner, reading.next())?;
+            let bytes = note(inner, reading.part())?;
             Ok(BlobPart { reader: Box::new(Self { files: again, reading, place }), bytes })
         })
     }

@@ -222,7 +222,7 @@ impl<D: Disk> Store<D> {
         };
         let bytes = file.len().map_err(|error| self.fault("measuring a blob", &error))?;
         let mut reading = Reading { file, hash, hasher: blake3::Hasher::new(), bytes, at: 0 };
-        while !reading.next()?.is_empty() {}
+        while !reading.part()?.is_empty() {}
         if bytes == 0 {
             return Err(BlobError::Damaged);
         }
@@ -385,7 +385,7 @@ impl<D: Disk> Reading<D> {
     ///
     /// # Errors
     /// [`BlobError::Damaged`], or [`BlobError::Failed`] when the disk cannot be read.
-    pub fn next(&mut self) -> Result<Vec<u8>, BlobError> {
+    pub fn part(&mut self) -> Result<Vec<u8>, BlobError> {
         let want = usize::try_from(self.bytes - self.at).map_or(PART, |left| left.min(PART));
         let mut part = vec![0; want];
         let count = self.file.read_full_at(&mut part, self.at).map_err(|error| {

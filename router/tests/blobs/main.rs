@@ -63,7 +63,7 @@ fn get<D: Disk>(store: &Arc<Store<D>>, hash: FileHash) -> Result<Vec<u8>, BlobEr
     let mut reading = store.read(hash)?;
     let mut all = Vec::new();
     loop {
-        let part = reading.next()?;
+        let part = reading.part()?;
         if part.is_empty() {
             assert_eq!(all.len() as u64, reading.bytes());
             return Ok(all);
