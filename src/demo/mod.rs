@@ -144,7 +144,15 @@ fn floor_config(plan: &Plan) -> anyhow::Result<FloorConfig> {
         face: tidegate_channels::config::Face::named(customer::INBOX),
     };
     let key = Key::new("demo", random()?.to_vec());
-    Ok(FloorConfig { listen: "127.0.0.1:0".into(), node, inboxes: vec![inbox], key, admins: Vec::new(), tune: |_| {} })
+    Ok(FloorConfig {
+        listen: "127.0.0.1:0".into(),
+        node,
+        inboxes: vec![inbox],
+        key,
+        admins: Vec::new(),
+        rates: Default::default(),
+        tune: |_| {},
+    })
 }
 
 fn announce(plan: &Plan, dir: &Path, lang: Lang) {
