@@ -29,6 +29,21 @@ pub enum Command {
     /// Configuration files.
     #[command(subcommand)]
     Config(Config),
+    /// What a node serves over HTTP.
+    #[command(subcommand)]
+    Api(Api),
+}
+
+/// `tidegate api`.
+#[derive(Debug, Subcommand)]
+pub enum Api {
+    /// The OpenAPI 3.1 document, on stdout.
+    Openapi,
+    /// A page of Markdown for each type of problem, into a directory.
+    Problems {
+        /// The directory; made when it is not there.
+        dir: PathBuf,
+    },
 }
 
 /// `tidegate demo`.
@@ -89,6 +104,10 @@ pub struct Serve {
     /// Where the node keeps its log; overrides the configuration. A temporary directory without either.
     #[arg(long)]
     pub dir: Option<PathBuf>,
+    /// Failed authentications a second that one address may make, twenty times as many at once; behind a proxy everybody has
+    /// one address.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub auth_failures: u32,
     /// What was started, as one line of JSON on stdout.
     #[arg(long)]
     pub json: bool,

@@ -39,6 +39,8 @@ pub struct FloorConfig {
     pub key: Key,
     /// Administration tokens.
     pub admins: Vec<(String, Scope, String)>,
+    /// How fast the API may be used.
+    pub rates: http::RateLimits,
     /// Lets channels adjust.
     pub tune: fn(&mut Config),
 }
@@ -71,7 +73,7 @@ pub struct Floor {
 impl Floor {
     /// Starts node, channels and listener; returns once it serves.
     pub async fn start(config: FloorConfig, dir: &Path) -> anyhow::Result<Self> {
-        let FloorConfig { listen, node, inboxes, files, key, admins, tune } = config;
+        let FloorConfig { listen, node, inboxes, files, key, admins, rates, tune } = config;
         let tenants: Vec<(TenantId, Vec<SeatId>)> =
             node.tenants.iter().map(|t| (t.id, t.agents.iter().map(|(seat, _)| *seat).collect())).collect();
         let names = NameTable::new(names_of(&node.tenants));
@@ -98,7 +100,8 @@ impl Floor {
             channels.adopt_seats(tenant, &signed_in);
         }
         let drain_wanted = Arc::new(Notify::new());
-        let api = http::Api::new(node.clone(), table(&admins)?, drain_wanted.clone());
+        let others = Some(channels::openapi());
+        let api = http::Api::beside(node.clone(), table(&admins)?, drain_wanted.clone(), rates, others);
         let listener = TcpListener::bind(&listen).await.with_context(|| format!("cannot listen on {listen}; is it in use?"))?;
         let address = listener.local_addr().context("the listener has no address")?;
         let (stop, stopped) = oneshot::channel();
@@ -110,6 +113,8 @@ impl Floor {
             };
             // Small frames both ways: waiting to fill a segment would cost tens of milliseconds.
             let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+            // The API counts by address.
+            let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
         });
         Ok(Self { node, authority, address, drain_wanted, api, channels, stop, server })

@@ -67,6 +67,8 @@ mod tests {
     fn golden() {
         let conversation = conversation(AccountId(7), "visitor-0000000001", false);
         assert_eq!(format!("{:032x}", conversation.0), "a9b39601e01c13e2444351e871f484c9");
+        // As the router's API has it: a customer whom the site names is the same on both faces.
+        assert_eq!(format!("{:016x}", customer(TenantId(1), "user-1").0), "2a7b00485328327a");
         assert_eq!(format!("{:032x}", event(AccountId(7), conversation, "m1").0), "85c4f4ca1c56a853873e8ea26229f7a4");
     }
 }

@@ -124,6 +124,17 @@ impl<'de> Visitor<'de> for Texts {
 /// At most `max` pairs of name and small number.
 struct Pairs(usize);
 
+/// A whole number, however it is written: to JSON 6 and 6.0 are the same.
+struct Whole(u32);
+
+impl<'de> serde::Deserialize<'de> for Whole {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        let whole = number.as_f64().filter(|value| value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(value));
+        whole.map(|value| Self(value as u32)).ok_or_else(|| serde::de::Error::custom("not a whole number"))
+    }
+}
+
 impl<'de> Visitor<'de> for Pairs {
     type Value = Result<Vec<(Cow<'de, str>, u32)>, usize>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,7 +144,7 @@ impl<'de> Visitor<'de> for Pairs {
         let mut out = Vec::new();
         let mut count = 0;
         while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
-            let value = map.next_value::<u32>()?;
+            let Whole(value) = map.next_value()?;
             count += 1;
             if count <= self.0 {
                 out.push((name, value));
@@ -299,17 +310,14 @@ impl<'a> Object<'a> {
             Some(near) => format!("unknown field `{shown}`; did you mean `{near}`?"),
             None => format!("unknown field `{shown}`; known here: {}", self.known.join(", ")),
         };
-        Err(Problem::new("unknown-field", "a field is not known", 400, detail).at(shown))
+        Err(Problem::of("unknown-field", detail).at(shown))
     }
 }
 
 fn check_length(field: &'static str, text: &str, max: usize) -> Result<(), Problem> {
     match text.len() {
         0 => Err(Problem::field(field, format!("{field} is empty: 1 to {max} bytes expected"))),
-        length if length > max => {
-            Err(Problem::new("too-long", "a field is too long", 400, format!("{field} has {length} bytes, at most {max}"))
-                .at(field))
-        }
+        length if length > max => Err(Problem::of("too-long", format!("{field} has {length} bytes, at most {max}")).at(field)),
         _ => Ok(()),
     }
 }

@@ -13,7 +13,6 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
-pub mod bucket;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod config;
@@ -24,6 +23,7 @@ pub mod ids;
 pub mod item;
 pub mod json;
 pub mod names;
+pub mod openapi;
 pub mod problem;
 pub mod service;
 mod socket;
@@ -33,4 +33,6 @@ pub use auth::{Key, KeyRing, TokenAuthority};
 pub use config::{Config, DeskLimits, Inbox, WebLimits};
 pub use files::{FileRules, MediaType};
 pub use names::NameTable;
+pub use openapi::openapi;
 pub use service::{Handle, router};
+pub(crate) use tidegate_model::bucket;

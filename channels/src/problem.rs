@@ -1,14 +1,15 @@
 //! Errors as clients see them: RFC 9457 problem details, the same on WebSocket, SSE and HTTP.
 //!
 //! A client learns what to do (type, title, status, the field and what was expected); the log learns the cause. No body,
-//! token or secret is ever part of a problem. `type` is `urn:tidegate:problem:<slug>`; the slugs are listed in
-//! `docs/protocol.md` and never change meaning.
+//! token or secret is ever part of a problem. `type` is `/problems/<slug>`, a page of the node. Slugs, statuses
+//! and titles stand in the table of `tidegate_model::problem`, which the router's API shares.
 
 use serde::Serialize;
 use std::borrow::Cow;
 use tidegate_model::Millis;
 use tidegate_model::output::Refusal;
 use tidegate_model::port::{AuthError, PortError};
+use tidegate_model::problem as table;
 
 /// A problem.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,7 +43,7 @@ struct Wire<'a> {
 impl Serialize for Problem {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Wire {
-            r#type: format!("urn:tidegate:problem:{}", self.slug),
+            r#type: format!("{}{}", table::URI, self.slug),
             title: self.title,
             status: self.status,
             detail: &self.detail,
@@ -54,9 +55,19 @@ impl Serialize for Problem {
 }
 
 impl Problem {
-    /// A problem without field.
-    pub fn new(slug: &'static str, title: &'static str, status: u16, detail: impl Into<Cow<'static, str>>) -> Self {
+    /// A problem of the table, without field. A slug without a row (a test looks for them) is a fault of ours: 500.
+    pub fn of(slug: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let row = table::find(slug);
+        let (title, status) = row.map_or(("A fault of ours", 500), |row| (row.title.en, row.status));
         Self { slug, title, status, detail: detail.into(), field: None, retry_after: None }
+    }
+
+    /// As [`Self::of`], for a slug that may have no row yet; where there is one, its title and status hold.
+    pub fn new(slug: &'static str, title: &'static str, status: u16, detail: impl Into<Cow<'static, str>>) -> Self {
+        match table::find(slug) {
+            Some(_) => Self::of(slug, detail),
+            None => Self { title, status, ..Self::of(slug, detail) },
+        }
     }
 
     /// Names the field.
@@ -68,80 +79,83 @@ impl Problem {
 
     /// A field that is missing, of the wrong type, or out of its limit.
     pub fn field(field: &str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new("bad-field", "a field is not what it must be", 400, detail).at(field)
+        Self::of("bad-field", detail).at(field)
+    }
+
+    /// A parameter of a path or query that is out of its form.
+    pub fn parameter(name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of("bad-parameter", detail).at(name)
     }
 
     /// Not JSON, or not the object expected.
     pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new("malformed", "not a frame of this protocol", 400, detail)
+        Self::of("malformed", detail)
     }
 
     /// Pressure: the client should wait.
     pub fn busy(retry_after: Millis) -> Self {
-        let mut problem = Self::new("busy", "too busy", 503, "nothing was taken; send the same frame again after retry_after_ms");
+        let mut problem = Self::of("busy", "nothing was taken; send the same frame again after retry_after_ms");
         problem.retry_after = Some(retry_after);
         problem
     }
 
     /// This client is too fast.
     pub fn rate(retry_after: Millis) -> Self {
-        let mut problem = Self::new("rate-limited", "too many frames", 429, "nothing was taken; slow down");
+        let mut problem = Self::of("rate-limited", "nothing was taken; slow down");
         problem.retry_after = Some(retry_after);
         problem
     }
 
     /// The frame does not fit the state of the connection.
     pub fn order(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new("out-of-order", "not now", 409, detail)
+        Self::of("out-of-order", detail)
     }
 
     /// The same client id was used before with another content.
     pub fn conflict(field: &'static str) -> Self {
-        Self::new("conflict", "id used before with another content", 409, "use a new id for a new content").at(field)
+        Self::of("conflict", "use a new id for a new content").at(field)
     }
 
     /// A token was refused. The client never learns which secret was wrong.
     pub fn auth(error: AuthError) -> Self {
         match error {
-            AuthError::Expired => Self::new("token-expired", "the token is out of its time", 401, "get a new one"),
-            AuthError::Audience => Self::new("foreign-token", "the token is for somewhere else", 403, "get one for this place"),
-            _ => Self::new("bad-token", "the token is not valid", 401, "get a new one"),
+            AuthError::Expired => Self::of("token-expired", "get a new one"),
+            AuthError::Audience => Self::of("foreign-token", "get one for this place"),
+            _ => Self::of("unauthorised", "the token is not valid: get a new one"),
         }
     }
 
     /// An input was refused by the machine.
     pub fn refused(refusal: Refusal, reason: Option<&str>) -> Self {
-        let (status, detail): (u16, Cow<'static, str>) = match refusal {
-            Refusal::UnknownSeat | Refusal::UnknownAccount => (404, "not known here".into()),
-            Refusal::UnknownQueue => (422, "no such queue in the active policy".into()),
-            Refusal::UnknownClass => (422, "no such class in the active policy".into()),
-            Refusal::NotOpen => (409, "nothing is open in this conversation".into()),
-            Refusal::OfferGone => (409, "the offer was taken, expired or withdrawn".into()),
-            Refusal::ClaimGone => (409, "the claim is not this seat's, or has ended".into()),
-            Refusal::NotSignedIn => (409, "the seat is not signed in".into()),
-            Refusal::AlreadyOpen => (409, "a contact is open already".into()),
-            Refusal::NoPolicy => (503, "no policy is active yet".into()),
-            Refusal::Limit(kind) => (429, format!("the tenant's limit of {kind:?} is reached").into()),
-            Refusal::Malformed => (422, "the request contradicts itself".into()),
-            Refusal::Rule(_) => (403, format!("refused by rule: {}", reason.unwrap_or("unnamed")).into()),
-            _ => (500, "the request could not be decided; it is recorded for people to look at".into()),
+        let detail: Cow<'static, str> = match refusal {
+            Refusal::UnknownSeat | Refusal::UnknownAccount => "not known here".into(),
+            Refusal::UnknownQueue => "no such queue in the active policy".into(),
+            Refusal::UnknownClass => "no such class in the active policy".into(),
+            Refusal::NotOpen => "nothing is open in this conversation".into(),
+            Refusal::OfferGone => "the offer was taken, expired or withdrawn".into(),
+            Refusal::ClaimGone => "the claim is not this seat's, or has ended".into(),
+            Refusal::NotSignedIn => "the seat is not signed in".into(),
+            Refusal::AlreadyOpen => "a contact is open already".into(),
+            Refusal::NoPolicy => "no policy is active yet".into(),
+            Refusal::Limit(kind) => format!("the tenant's limit of {kind:?} is reached").into(),
+            Refusal::Malformed => "the request contradicts itself".into(),
+            Refusal::Rule(_) => format!("refused by rule: {}", reason.unwrap_or("unnamed")).into(),
+            _ => "the request could not be decided; it is recorded for people to look at".into(),
         };
-        Self::new(refusal.slug(), "refused", status, detail)
+        Self::of(table::of_refusal(refusal), detail)
     }
 
     /// A port did not take it.
     pub fn port(error: &PortError) -> Self {
         match error {
             PortError::Busy { retry_after } => Self::busy(*retry_after),
-            PortError::Closed => Self::new("closed", "this node is going down", 503, "connect again, to any node"),
-            PortError::LogFailed => {
-                Self::new("log-failed", "the log cannot be written", 503, "nothing more is acknowledged by this node")
-            }
-            PortError::Invalid { what } => Self::new("invalid", "out of its limit", 400, what.clone()),
-            PortError::Unknown => Self::new("unknown", "not known here", 404, "no such tenant, conversation or seat"),
+            PortError::Closed => Self::of("closed", "connect again, to any node"),
+            PortError::LogFailed => Self::of("log-failed", "nothing more is acknowledged by this node"),
+            PortError::Invalid { what } => Self::of("bad-field", what.clone()),
+            PortError::Unknown => Self::of("unknown", "no such tenant, conversation or seat"),
             PortError::UnknownFile => crate::files::unknown_file(),
             PortError::Files(error) => crate::files::problem(error),
-            _ => Self::new("failed", "a fault of ours", 500, "try again later"),
+            _ => Self::of("internal", "try again later"),
         }
     }
 }

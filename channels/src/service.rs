@@ -140,7 +140,7 @@ fn origin_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 fn foreign_origin() -> Problem {
-    Problem::new("foreign-origin", "this page may not speak here", 403, "add the page's origin to the list of the inbox")
+    Problem::of("foreign-origin", "add the page's origin to the list of the inbox")
 }
 
 /// A look inside, and the way to go down gracefully.

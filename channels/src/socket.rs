@@ -113,10 +113,8 @@ where
             });
             response.map(|()| Body::empty())
         }
-        Err(_) => problem_response(&Problem::new(
+        Err(_) => problem_response(&Problem::of(
             "not-an-upgrade",
-            "a WebSocket upgrade is expected here",
-            400,
             "send GET with Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: 13 and a key",
         )),
     }

@@ -1,5 +1,6 @@
 //! One module a command.
 
+mod api;
 mod config;
 mod demo;
 mod journal;
@@ -31,6 +32,7 @@ pub fn run(cli: Cli, variables: impl Iterator<Item = (OsString, OsString)>) -> R
         Command::Replay(args) => replay::run(&args),
         Command::Journal(command) => journal::run(&command),
         Command::Config(command) => config::run(&command, &environment),
+        Command::Api(command) => api::run(&command),
     }
 }
 

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use tidegate_channels::Key;
 use tidegate_router::auth::Scope;
 use tidegate_router::cell::CellConfig;
+use tidegate_router::http::{Rate, RateLimits};
 use tidegate_router::live::LiveConfig;
 use tidegate_router::node::NodeConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,9 +81,11 @@ fn prepare(args: &Serve, environment: Environment) -> Result<Prepared, Failure> 
         events: Some(tidegate_router::events::EventsConfig::new(dir.path().join("events"))),
         webhooks: Some(tidegate_router::webhook::WebhooksConfig::new(dir.path().join("webhooks"))),
     };
+    let failures = Rate { per_second: args.auth_failures, burst: args.auth_failures.saturating_mul(20) };
+    let rates = RateLimits { failures, ..RateLimits::default() };
     let listen = args.listen.clone().unwrap_or_else(|| checked.listen.clone());
-    let floor =
-        FloorConfig { listen, node, inboxes: checked.inboxes.clone(), files: checked.files.clone(), key, admins, tune: |_| {} };
+    let (inboxes, files) = (checked.inboxes.clone(), checked.files.clone());
+    let floor = FloorConfig { listen, node, inboxes, files, key, admins, rates, tune: |_| {} };
     let path = args.config.clone().unwrap_or_default();
     Ok(Prepared { floor, dir, drawn, reloader: Reloader { path, environment, current: checked, drawn: own } })
 }

@@ -151,6 +151,7 @@ fn floor_config(plan: &Plan) -> anyhow::Result<FloorConfig> {
         files: FileSettings::default(),
         key,
         admins: Vec::new(),
+        rates: Default::default(),
         tune: |_| {},
     })
 }

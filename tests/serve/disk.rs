@@ -62,7 +62,7 @@ async fn write_until_refused(page: &mut WebClient, messages: Range<u32>) -> (Vec
 /// Everything that a node must say once its log has failed.
 async fn says_that_its_log_failed(node: &Node, refusal: &ClientError) {
     match refusal {
-        ClientError::Refused { status, kind, .. } => assert_eq!((*status, kind.as_str()), (503, "urn:tidegate:problem:log-failed")),
+        ClientError::Refused { status, kind, .. } => assert_eq!((*status, kind.as_str()), (503, "/problems/log-failed")),
         other => panic!("refused in other words: {other}"),
     }
     node.admin_request("GET", "/readyz", "", "", "").problem(503, "log-failed");

@@ -242,7 +242,7 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.text);
         assert!(self.headers.contains("content-type: application/problem+json"), "{}", self.headers);
         let body = self.json();
-        assert_eq!(body["type"], format!("urn:tidegate:problem:{kind}"), "{body}");
+        assert_eq!(body["type"], format!("/problems/{kind}"), "{body}");
         body
     }
 }

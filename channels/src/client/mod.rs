@@ -73,7 +73,7 @@ impl ClientError {
     /// The last part of the problem's type; empty for other errors.
     pub fn slug(&self) -> &str {
         match self {
-            Self::Refused { kind, .. } => kind.rsplit(':').next().unwrap_or_default(),
+            Self::Refused { kind, .. } => kind.rsplit('/').next().unwrap_or_default(),
             _ => "",
         }
     }

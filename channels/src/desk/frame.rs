@@ -588,6 +588,6 @@ pub fn answer<'a>(id: &'a str, outcome: Outcome, reason: Option<&str>) -> Result
         Outcome::Duplicate { n } => Ok(ServerFrame::Ack { command_id: id, outcome: "duplicate", contact: None, n }),
         Outcome::Conflict => Err(Problem::conflict("command_id")),
         Outcome::Refused(refusal) => Err(Problem::refused(refusal, reason)),
-        _ => Err(Problem::new("failed", "a fault of ours", 500, "an outcome that this version does not know")),
+        _ => Err(Problem::of("internal", "an outcome that this version does not know")),
     }
 }

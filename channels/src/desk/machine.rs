@@ -293,8 +293,7 @@ impl Machine {
                     self.refuse(None, &Problem::field("after", format!("after is {after}, but {newest} is the newest item sent")))
                 }
                 _ => {
-                    let problem =
-                        Problem::new("foreign-conversation", "not this seat's", 403, "only conversations of own claims are read");
+                    let problem = Problem::of("foreign-conversation", "only conversations of own claims are read");
                     self.refuse(None, &problem.at("conversation"))
                 }
             },
@@ -433,7 +432,7 @@ impl Machine {
         }
         if self.cursors.len() >= self.limits.conversations {
             let detail = format!("more than {} conversations at once: this one is not followed", self.limits.conversations);
-            self.refuse(None, &Problem::new("too-many", "too many conversations", 429, detail));
+            self.refuse(None, &Problem::of("too-many", detail));
             return;
         }
         let mut sent = self.named.get(&conversation).copied().unwrap_or(0);
@@ -442,7 +441,7 @@ impl Machine {
                 "item {sent} is not in conversation {}: everything is sent again from 1",
                 item::conversation_text(conversation)
             );
-            self.refuse(None, &Problem::new("resume-ahead", "ahead of the transcript", 409, detail).at("after"));
+            self.refuse(None, &Problem::of("resume-ahead", detail).at("after"));
             sent = 0;
         }
         self.cursors.insert(conversation, Cursor { sent, known: newest, dirty: true, ..Cursor::default() });

@@ -47,7 +47,7 @@ pub(crate) async fn web_upload(State(shared): State<Arc<Shared>>, RawQuery(raw):
         let held = place(&shared, &shared.uploads)?;
         shared.rates.take(&grant, shared.now()).inspect_err(|_| bump(&shared.counters.frames_limited))?;
         if !may_write {
-            return Err(Problem::new("verified-only", "sign in first", 403, "this inbox takes verified visitors only"));
+            return Err(Problem::of("verified-only", "this inbox takes verified visitors only"));
         }
         let query = query(raw.as_deref(), false)?;
         let inbox = shared.inbox_of(grant.tenant, grant.account).map(|inbox| inbox.name.as_str()).unwrap_or_default();
@@ -81,7 +81,7 @@ pub(crate) async fn desk_upload(State(shared): State<Arc<Shared>>, RawQuery(raw)
         let query = query(raw.as_deref(), true)?;
         let seen = shared.desk_port.snapshot(tenant, seat).await.map_err(|error| Problem::port(&error))?;
         let gone = || Problem::refused(tidegate_model::output::Refusal::ClaimGone, None).at("claim");
-        let claim = query.claim.ok_or_else(|| Problem::field("claim", "claim is missing: 1 to 16 hexadecimal digits"))?;
+        let claim = query.claim.ok_or_else(|| Problem::parameter("claim", "claim is missing: 1 to 16 hexadecimal digits"))?;
         let conversation = conversation_of(&seen, claim).ok_or_else(gone)?;
         let owner = FileOwner { tenant, conversation, by: Uploader::Seat(seat) };
         let made = upload(&shared, owner, &shared.config.files.desk_kinds, query.name, request).await;
@@ -111,7 +111,7 @@ pub(crate) async fn desk_download(State(shared): State<Arc<Shared>>, Path(file):
 
 fn agent(shared: &Shared, headers: &HeaderMap) -> Result<AgentGrant, Problem> {
     shared.desk_allows(headers)?;
-    let missing = || Problem::new("no-token", "a token is needed", 401, "send Authorization: Bearer with an agent's token");
+    let missing = || Problem::of("unauthorised", "send Authorization: Bearer with an agent's token");
     shared.auth.agent(bearer(headers).ok_or_else(missing)?).map_err(|error| {
         bump(&shared.counters.tokens_refused);
         Problem::auth(error)
@@ -129,7 +129,7 @@ fn place(shared: &Shared, level: &Arc<Level>) -> Result<Slot, Problem> {
 }
 
 fn blobs(shared: &Shared) -> Result<&Arc<dyn Blobs>, Problem> {
-    let none = || Problem::new("no-files", "no files here", 404, "this node takes no files");
+    let none = || Problem::of("no-files", "this node takes no files");
     shared.config.blobs.as_ref().ok_or_else(none)
 }
 
@@ -147,17 +147,17 @@ fn query(raw: Option<&str>, of_desk: bool) -> Result<Query, Problem> {
         match name {
             "name" if value.len() > FILE_NAME_BYTES_MAX => {
                 let detail = format!("name has {} bytes, at most {FILE_NAME_BYTES_MAX}", value.len());
-                return Err(Problem::new("too-long", "a field is too long", 400, detail).at("name"));
+                return Err(Problem::of("too-long", detail).at("name"));
             }
             "name" => query.name = clean_name(&value),
             "claim" if of_desk => match u64::from_str_radix(&value, 16) {
                 Ok(claim) if claim != 0 && value.len() <= 16 && !value.starts_with('+') => query.claim = Some(ClaimId(claim)),
-                _ => return Err(Problem::field("claim", "claim must be 1 to 16 hexadecimal digits, not 0")),
+                _ => return Err(Problem::parameter("claim", "claim must be 1 to 16 hexadecimal digits, not 0")),
             },
             other => {
                 let (shown, known) = (clip(other), if of_desk { "claim, name" } else { "name" });
                 let detail = format!("unknown parameter `{shown}`; known here: {known}");
-                return Err(Problem::new("unknown-field", "a parameter is not known", 400, detail).at(shown));
+                return Err(Problem::of("unknown-parameter", detail).at(shown));
             }
         }
     }
@@ -182,13 +182,13 @@ async fn upload(
     let kind = MediaType::parse(said).filter(|kind| kinds.contains(kind)).ok_or_else(|| {
         let allowed: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
         let detail = format!("`{}` is not taken here; taken are: {}", clip(said), allowed.join(", "));
-        Problem::new("media-type", "not a kind that is taken", 415, detail).at("Content-Type")
+        Problem::of("media-type", detail).at("Content-Type")
     })?;
     let announced = match headers.get(header::CONTENT_LENGTH).map(|value| value.to_str().ok().and_then(|text| text.parse().ok())) {
         None => None,
         Some(Some(bytes)) if bytes > blobs.largest() => return Err(too_big(blobs.largest())),
         Some(Some(bytes)) => Some(bytes),
-        Some(None) => return Err(Problem::field("Content-Length", "Content-Length must be a whole number")),
+        Some(None) => return Err(Problem::parameter("Content-Length", "Content-Length must be a whole number")),
     };
     let incoming = Incoming { owner, kind, name, announced };
     let facts = take(shared, &*blobs, incoming, request.into_body()).await?;

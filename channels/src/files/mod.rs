@@ -192,37 +192,28 @@ pub(crate) fn conversation_of(seat: &tidegate_model::port::SeatSnapshot, claim: 
 pub(crate) fn problem(error: &BlobError) -> Problem {
     match error {
         BlobError::TooBig { limit } => too_big(*limit),
-        BlobError::Invalid { what } => Problem::new("bad-file", "the file is not what was announced", 400, what.clone()),
-        BlobError::TenantFull { limit } => {
-            Problem::new("no-room", "no room for files", 507, format!("the tenant's files take all of its {limit} bytes"))
-        }
+        BlobError::Invalid { what } => Problem::of("bad-file", what.clone()),
+        BlobError::TenantFull { limit } => Problem::of("no-room", format!("the tenant's files take all of its {limit} bytes")),
         BlobError::TooMuch { limit, retry_after } => {
             let mut problem = Problem::rate(*retry_after);
             problem.detail = format!("one conversation may bring {limit} bytes of files in an hour").into();
             problem
         }
-        BlobError::DiskFull => Problem::new("no-room", "no room for files", 507, "the node's disk is full; nothing was kept"),
-        BlobError::Failed => {
-            Problem::new("files-failed", "files cannot be kept", 503, "the node's disk failed; nothing was kept or acknowledged")
-        }
-        BlobError::Damaged => Problem::new(
-            "damaged-file",
-            "the file is damaged",
-            500,
-            "its bytes are not those that were stored; it is not given out",
-        ),
+        BlobError::DiskFull => Problem::of("no-room", "the node's disk is full; nothing was kept"),
+        BlobError::Failed => Problem::of("files-failed", "the node's disk failed; nothing was kept or acknowledged"),
+        BlobError::Damaged => Problem::of("damaged-file", "its bytes are not those that were stored; it is not given out"),
         BlobError::Unknown => unknown_file(),
         BlobError::Busy { retry_after } => Problem::busy(*retry_after),
         BlobError::Closed => Problem::port(&PortError::Closed),
-        _ => Problem::new("failed", "a fault of ours", 500, "try again later"),
+        _ => Problem::of("internal", "try again later"),
     }
 }
 
 /// Nobody learns whether the file is elsewhere.
 pub(crate) fn unknown_file() -> Problem {
-    Problem::new("unknown-file", "no such file here", 404, "upload it for this conversation first").at("file")
+    Problem::of("unknown-file", "upload it for this conversation first").at("file")
 }
 
 pub(crate) fn too_big(limit: u64) -> Problem {
-    Problem::new("too-big", "the file is too big", 413, format!("at most {limit} bytes"))
+    Problem::of("too-large", format!("at most {limit} bytes"))
 }

@@ -31,16 +31,16 @@ pub(super) struct Incoming {
 }
 
 fn slow() -> Problem {
-    Problem::new("too-slow", "the file came too slowly", 408, "nothing was kept; send it again")
+    Problem::of("too-slow", "nothing was kept; send it again")
 }
 
 fn other_kind(kind: MediaType) -> Problem {
-    Problem::new("media-type", "not a file of this kind", 415, format!("the bytes are not {kind}")).at("Content-Type")
+    Problem::of("media-type", format!("the bytes are not {kind}")).at("Content-Type")
 }
 
 fn unfit(unfit: Unfit) -> Problem {
     match unfit {
-        Unfit::Found(what) => Problem::new("refused-file", "the file was refused", 422, what),
+        Unfit::Found(what) => Problem::of("refused-file", what),
         Unfit::Unable => Problem::busy(tidegate_model::Millis(5_000)),
     }
 }
@@ -97,7 +97,7 @@ async fn take_within(
     loop {
         let next = timeout_at(until.min(Instant::now() + stall), body.frame()).await.map_err(|_| slow())?;
         let Some(frame) = next else { break };
-        let broken = |_| Problem::new("bad-file", "the body broke off", 400, "fewer bytes came than were announced");
+        let broken = |_| Problem::of("bad-file", "fewer bytes came than were announced");
         let Ok(mut data) = frame.map_err(broken)?.into_data() else { continue };
         while !data.is_empty() {
             let room = PART - part.len();

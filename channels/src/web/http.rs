@@ -91,13 +91,13 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub(crate) fn admit(shared: &Shared, headers: &HeaderMap, query: Option<&str>) -> Result<Admission, Problem> {
     let origin = shared.any_inbox_allows(headers)?;
     let token = bearer(headers).or(query);
-    let missing = || Problem::new("no-token", "a token is needed", 401, "send Authorization: Bearer with a session token");
+    let missing = || Problem::of("unauthorised", "send Authorization: Bearer with a session token");
     shared.admit(token.ok_or_else(missing)?, origin.as_deref())
 }
 
 async fn body(request: Request) -> Result<axum::body::Bytes, Problem> {
     to_bytes(request.into_body(), FRAME_BYTES_MAX).await.map_err(|_| {
-        Problem::new("too-big", "the body is too big or broke off", 413, format!("at most {FRAME_BYTES_MAX} bytes of JSON"))
+        Problem::of("too-large", format!("the body is too large or broke off: at most {FRAME_BYTES_MAX} bytes of JSON"))
     })
 }
 
@@ -133,11 +133,11 @@ async fn session(shared: &Arc<Shared>, headers: &HeaderMap, request: Request) ->
     if called.as_ref().is_some_and(|called| called.chars().any(char::is_control)) {
         return Err(Problem::field("name", "name must have no control characters"));
     }
-    let unknown = || Problem::new("unknown-inbox", "no such inbox", 404, "check the name of the inbox").at("inbox");
+    let unknown = || Problem::of("unknown-inbox", "check the name of the inbox").at("inbox");
     let inbox = shared.inbox(&name).ok_or_else(unknown)?;
     if origin.is_some_and(|origin| !crate::config::origin_allowed(&inbox.origins, &origin)) {
         bump(&shared.counters.origins_refused);
-        return Err(Problem::new("foreign-origin", "this page may not speak here", 403, "not an origin of this inbox"));
+        return Err(Problem::of("foreign-origin", "not an origin of this inbox"));
     }
     let (visitor, customer, verified) = match identity {
         Some(token) => {
@@ -154,9 +154,7 @@ async fn session(shared: &Arc<Shared>, headers: &HeaderMap, request: Request) ->
             (subject, customer, true)
         }
         None if inbox.verified_only => {
-            return Err(
-                Problem::new("verified-only", "sign in first", 403, "this inbox takes verified visitors only").at("identity")
-            );
+            return Err(Problem::of("verified-only", "this inbox takes verified visitors only").at("identity"));
         }
         None => (anonymous(visitor.as_deref())?, CustomerId::NONE, false),
     };
@@ -235,7 +233,7 @@ async fn post(shared: &Arc<Shared>, headers: &HeaderMap, kind: Kind, request: Re
     let decoded = Object::parse(&bytes).and_then(|object| submission(kind, object).map_err(|bad| *bad.problem));
     let submission = decoded.inspect_err(|_| bump(&shared.counters.frames_refused))?;
     if !admission.may_write {
-        return Err(Problem::new("verified-only", "sign in first", 403, "this inbox takes verified visitors only"));
+        return Err(Problem::of("verified-only", "this inbox takes verified visitors only"));
     }
     let result = decide(shared, &admission.grant, submission).await;
     drop((slot, drain));
@@ -296,17 +294,17 @@ struct InboxMade<'a> {
 
 fn inbox_face(shared: &Shared, headers: &HeaderMap, raw: Option<&str>) -> Result<Response, Problem> {
     let origin = shared.any_inbox_allows(headers)?;
-    let missing = || Problem::field("inbox", "inbox is missing: ?inbox= and the name of one");
+    let missing = || Problem::parameter("inbox", "inbox is missing: ?inbox= and the name of one");
     let (field, name) = raw.and_then(|raw| raw.split_once('=')).ok_or_else(missing)?;
     if field != "inbox" {
         return Err(missing());
     }
     let name = unescape(name).filter(|name| name.len() <= SHORT_BYTES_MAX).ok_or_else(missing)?;
-    let unknown = || Problem::new("unknown-inbox", "no such inbox", 404, "check the name of the inbox").at("inbox");
+    let unknown = || Problem::of("unknown-inbox", "check the name of the inbox").at("inbox");
     let inbox = shared.inbox(&name).ok_or_else(unknown)?;
     if origin.is_some_and(|origin| !crate::config::origin_allowed(&inbox.origins, &origin)) {
         bump(&shared.counters.origins_refused);
-        return Err(Problem::new("foreign-origin", "this page may not speak here", 403, "not an origin of this inbox"));
+        return Err(Problem::of("foreign-origin", "not an origin of this inbox"));
     }
     let made = InboxMade { inbox: &inbox.name, verified_only: inbox.verified_only, face: &inbox.face };
     let headers = [("content-type", "application/json"), ("cache-control", "max-age=60"), ("vary", "origin")];
@@ -345,7 +343,7 @@ fn query(raw: Option<&str>, limits: &WebLimits, with_token: bool) -> Result<Quer
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let number = |most: u64| match value.parse::<u64>() {
             Ok(number) if number <= most && !value.starts_with('+') => Ok(number),
-            _ => Err(Problem::field(name, format!("{} must be a whole number from 0 to {most}", crate::json::clip(name)))),
+            _ => Err(Problem::parameter(name, format!("{} must be a whole number from 0 to {most}", crate::json::clip(name)))),
         };
         match name {
             "after" => query.after = number(u64::from(u32::MAX))? as u32,
@@ -356,7 +354,7 @@ fn query(raw: Option<&str>, limits: &WebLimits, with_token: bool) -> Result<Quer
                 let shown = crate::json::clip(other);
                 let known = if with_token { "after, token" } else { "after, wait_s" };
                 let detail = format!("unknown parameter `{shown}`; known here: {known}");
-                return Err(Problem::new("unknown-field", "a parameter is not known", 400, detail).at(shown));
+                return Err(Problem::of("unknown-parameter", detail).at(shown));
             }
         }
     }
@@ -383,7 +381,7 @@ async fn poll(shared: &Arc<Shared>, headers: &HeaderMap, raw: Option<&str>) -> R
     let mut items = page(shared, &grant, query.after, shared.config.web.page).await?;
     if items.is_empty() && query.after > 0 && page(shared, &grant, query.after - 1, 1).await?.is_empty() {
         let detail = format!("item {} is not in this conversation: ask again with after=0", query.after);
-        return Err(Problem::new("resume-ahead", "ahead of the transcript", 409, detail).at("after"));
+        return Err(Problem::of("resume-ahead", detail).at("after"));
     }
     let before = shared.ingress.standing(grant.tenant, grant.conversation);
     let mut look_at = shared.instant(shared.now() + STANDING_EVERY);
@@ -415,7 +413,7 @@ async fn poll(shared: &Arc<Shared>, headers: &HeaderMap, raw: Option<&str>) -> R
     let mut n = query.after;
     for found in &items {
         if found.n != n + 1 {
-            return Err(Problem::new("failed", "a fault of ours", 500, "a gap in the transcript"));
+            return Err(Problem::of("internal", "a gap in the transcript"));
         }
         if n > query.after {
             text.push(',');
@@ -451,7 +449,7 @@ fn stream_events(shared: &Arc<Shared>, headers: &HeaderMap, raw: Option<&str>) -
     let admission = admit(shared, headers, query.token.as_deref())?;
     if let Some(last) = headers.get("last-event-id") {
         let number = last.to_str().ok().and_then(|text| text.parse().ok());
-        query.after = number.ok_or_else(|| Problem::field("Last-Event-ID", "Last-Event-ID must be the number of an item"))?;
+        query.after = number.ok_or_else(|| Problem::parameter("Last-Event-ID", "Last-Event-ID must be the number of an item"))?;
     }
     let slot = place(shared)?;
     let mut machine = Machine::new(shared.config.web, Arc::clone(&shared.config.names), shared.now(), shared.wall());

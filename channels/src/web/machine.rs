@@ -278,7 +278,7 @@ impl Machine {
             }
             (ClientFrame::Submit(submission), Phase::Open { admission }) => {
                 if !admission.may_write {
-                    let problem = Problem::new("verified-only", "sign in first", 403, "this inbox takes verified visitors only");
+                    let problem = Problem::of("verified-only", "this inbox takes verified visitors only");
                     return self.refuse(Some(&submission.client_msg_id), &problem);
                 }
                 if self.pending.len() >= self.limits.pending || self.draining.is_some() {
@@ -439,7 +439,7 @@ impl Machine {
                 // A full page may have more behind it; the open phase asks again by itself.
             } else {
                 let detail = format!("item {after} is not in this conversation: everything is sent again from 1");
-                self.refuse(None, &Problem::new("resume-ahead", "ahead of the transcript", 409, detail).at("after"));
+                self.refuse(None, &Problem::of("resume-ahead", detail).at("after"));
                 self.open(admission, 0);
                 return;
             }

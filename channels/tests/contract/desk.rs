@@ -330,9 +330,9 @@ async fn tokens_origins_and_unknown_seats() {
     let grant = tidegate_model::port::AgentGrant { tenant: TENANT, seat: SeatId(1) };
     let customer = stand.session("visitor-0000000001").await.token;
     for (token, slug) in [
-        ("nonsense".to_owned(), "bad-token"),
+        ("nonsense".to_owned(), "unauthorised"),
         (past.mint_agent(&grant, 60).expect("minted"), "token-expired"),
-        (foreign.mint_agent(&grant, 60).expect("minted"), "bad-token"),
+        (foreign.mint_agent(&grant, 60).expect("minted"), "unauthorised"),
         (customer, "foreign-token"),
         (stand.agent_token(0x1000), "unknown-seat"),
     ] {
@@ -383,7 +383,7 @@ async fn hostile_frames_are_answered_by_name() {
                 break answer;
             }
         };
-        assert_eq!(answer["problem"]["type"], format!("urn:tidegate:problem:{slug}"), "{frame}: {answer}");
+        assert_eq!(answer["problem"]["type"], format!("/problems/{slug}"), "{frame}: {answer}");
         assert_eq!(answer["problem"]["field"].as_str().unwrap_or_default(), field, "{frame}: {answer}");
     }
     desk.send_text(&claim.claim, &"x".repeat(4_096)).await.expect("at its limit");

@@ -55,7 +55,7 @@ async fn post(stand: &Stand, token: &str, query: &str, kind: &str, bytes: Vec<u8
 }
 
 fn slug(answer: &(u16, Value)) -> (u16, String) {
-    (answer.0, answer.1["type"].as_str().unwrap_or_default().trim_start_matches("urn:tidegate:problem:").to_owned())
+    (answer.0, answer.1["type"].as_str().unwrap_or_default().trim_start_matches("/problems/").to_owned())
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn only_who_brought_a_file_for_a_conversation_may_name_it_there() {
     let never = FileSeen { file: "0".repeat(64), ..file.clone() };
     assert_eq!(mine.send_file(&never).await.expect_err("nobody's").slug(), "unknown-file");
     let wrong = FileSeen { media_type: "application/pdf".into(), ..file.clone() };
-    assert_eq!(mine.send_file(&wrong).await.expect_err("another kind").slug(), "invalid");
+    assert_eq!(mine.send_file(&wrong).await.expect_err("another kind").slug(), "bad-field");
     // The same hash at another tenant: its file is not ours, though the bytes are.
     let foreign =
         CustomerGrant { tenant: OTHER_TENANT, account: AccountId(7), conversation: ConversationId(5), customer: CustomerId::NONE };
@@ -268,7 +268,7 @@ async fn sizes_at_the_limit_one_above_and_ten_times_above() {
     for length in [LARGEST + 1, LARGEST * 10] {
         // Only the head is sent: the answer does not wait for bytes that nobody wants.
         let answer = raw(&stand, &token, &format!("content-length: {length}\r\n"), b"", false).await;
-        assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("urn:tidegate:problem:too-big"), "{length}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("/problems/too-large"), "{length}: {answer}");
         let mut chunked = format!("{length:x}\r\n").into_bytes();
         chunked.extend(png(length));
         chunked.extend(b"\r\n0\r\n\r\n");
@@ -315,7 +315,7 @@ async fn a_length_that_lies_and_an_upload_that_stalls_keep_nothing() {
         assert!(raw(&stand, &token, wrong, b"", false).await.starts_with("HTTP/1.1 400"), "{wrong}");
     }
     let stalled = raw(&stand, &token, "content-length: 1000\r\n", &png(500), false).await;
-    assert!(stalled.starts_with("HTTP/1.1 408") && stalled.contains("urn:tidegate:problem:too-slow"), "{stalled}");
+    assert!(stalled.starts_with("HTTP/1.1 408") && stalled.contains("/problems/too-slow"), "{stalled}");
     assert_eq!(stand.blobs.size(), (1, 1));
     stand.wait_gauge("file_uploads", 0).await;
     assert!(stand.handle.count("files_refused") >= 1);

@@ -238,7 +238,7 @@ fn a_desk_resumes_each_conversation_where_it_stood() {
 fn a_desk_ahead_of_the_transcript_begins_again() {
     let mut machine = open_desk(DeskLimits::default(), r#"{"00000000000000000000000000000001":7}"#);
     let frames = settle_desk(&mut machine, &seat(&[(1, 1, 2)]), &log(2));
-    assert!(frames.iter().any(|frame| frame["problem"]["type"] == "urn:tidegate:problem:resume-ahead"));
+    assert!(frames.iter().any(|frame| frame["problem"]["type"] == "/problems/resume-ahead"));
     assert_eq!(items(&frames), [("1".to_owned(), 1), ("1".to_owned(), 2)]);
 }
 
@@ -310,7 +310,7 @@ fn a_released_conversation_is_read_no_further() {
     assert!(items(&settle_desk(&mut machine, &seat(&[]), &log(7))).is_empty());
     machine.on_frame(Timestamp(1), br#"{"type":"follow","conversation":"00000000000000000000000000000001"}"#);
     let frames = settle_desk(&mut machine, &seat(&[]), &log(7));
-    assert_eq!(frames[0]["problem"]["type"], "urn:tidegate:problem:foreign-conversation");
+    assert_eq!(frames[0]["problem"]["type"], "/problems/foreign-conversation");
 }
 
 #[test]

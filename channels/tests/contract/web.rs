@@ -135,7 +135,7 @@ async fn every_face_has_the_same_numbers() {
     let bearer = format!("Bearer {}", session.token);
     let headers = [("authorization", bearer.as_str())];
     let (status, body) = send(&stand.base, "GET", "/v1/web/transcript?after=11", &headers, Vec::new()).await.expect("answer");
-    assert_eq!((status, body["type"].as_str()), (409, Some("urn:tidegate:problem:resume-ahead")));
+    assert_eq!((status, body["type"].as_str()), (409, Some("/problems/resume-ahead")));
 }
 
 async fn poll_all(base: &str, token: &str, mut after: u32) -> Vec<u32> {
@@ -223,10 +223,10 @@ async fn field_limits_at_one_above_and_ten_times_above() {
             let (status, by_http) = send(&stand.base, "POST", path, &[("authorization", &bearer)], body.to_string().into_bytes())
                 .await
                 .expect("answer");
-            let refused_field = |error: &ClientError| matches!(error, ClientError::Refused { status: 400, .. });
+            let refused_field = |error: &ClientError| matches!(error, ClientError::Refused { status: 422, .. });
             let form_refused = by_socket.as_ref().is_err_and(refused_field);
             assert_eq!(!form_refused, fine, "{kind}.{field} of {size}: {by_socket:?}");
-            assert_eq!(status != 400, fine, "{kind}.{field} of {size}: {by_http}");
+            assert_eq!(status != 422, fine, "{kind}.{field} of {size}: {by_http}");
             if !fine {
                 assert_eq!(by_http["field"], field);
             }
@@ -350,7 +350,7 @@ async fn hostile_frames_are_answered_by_name_or_closed_by_code() {
     for (text, slug, field) in table {
         socket.send(Message::text(text)).await.expect("written");
         let Ended::Frame(frame) = answer(&mut socket).await else { panic!("{text} closed the connection") };
-        assert_eq!(frame["problem"]["type"], format!("urn:tidegate:problem:{slug}"), "{text}: {frame}");
+        assert_eq!(frame["problem"]["type"], format!("/problems/{slug}"), "{text}: {frame}");
         assert_eq!(frame["problem"]["field"].as_str(), field, "{text}: {frame}");
         assert!(frame["problem"]["status"].is_u64() && frame["problem"]["title"].is_string());
     }
@@ -406,15 +406,15 @@ async fn tokens_bad_expired_foreign() {
     let hs512 = format!("eyJhbGciOiJIUzUxMiIsImtpZCI6ImsxIn0.{claims}.{tag}");
     let crit = format!("eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIiwiY3JpdCI6WyJ4Il19.{claims}.{tag}");
     let table = [
-        ("x".to_owned(), "bad-token"),
-        (String::from("a.b.c"), "bad-token"),
-        (none, "bad-token"),
-        (hs512, "bad-token"),
-        (crit, "bad-token"),
-        (format!("{head}.{claims}."), "bad-token"),
-        (format!("{head}.{}.{tag}", claims.replace('A', "B")), "bad-token"),
-        (mint(&foreign_key, TENANT, ACCOUNT), "bad-token"),
-        (mint(&forged_kid, TENANT, ACCOUNT), "bad-token"),
+        ("x".to_owned(), "unauthorised"),
+        (String::from("a.b.c"), "unauthorised"),
+        (none, "unauthorised"),
+        (hs512, "unauthorised"),
+        (crit, "unauthorised"),
+        (format!("{head}.{claims}."), "unauthorised"),
+        (format!("{head}.{}.{tag}", claims.replace('A', "B")), "unauthorised"),
+        (mint(&foreign_key, TENANT, ACCOUNT), "unauthorised"),
+        (mint(&forged_kid, TENANT, ACCOUNT), "unauthorised"),
         (mint(&past, TENANT, ACCOUNT), "token-expired"),
         (mint(&stand.authority, OTHER_TENANT, ACCOUNT), "foreign-token"),
         (mint(&stand.authority, TENANT, AccountId(99)), "foreign-token"),
@@ -427,7 +427,7 @@ async fn tokens_bad_expired_foreign() {
         let (status, body) =
             send(&stand.base, "GET", "/v1/web/transcript", &[("authorization", &bearer)], Vec::new()).await.expect("an answer");
         assert!(status == 401 || status == 403);
-        assert_eq!(body["type"], format!("urn:tidegate:problem:{slug}"), "{token}");
+        assert_eq!(body["type"], format!("/problems/{slug}"), "{token}");
         assert!(!body.to_string().contains(token.as_str()) || token == "x", "a token is never echoed");
     }
     let (status, _) = send(&stand.base, "GET", "/v1/web/transcript", &[], Vec::new()).await.expect("an answer");
@@ -469,7 +469,7 @@ async fn sessions_visitors_and_identities() {
         (new("shop", None, Some(signed(&stand.site_keys, "bank", now + 60))), "foreign-token"),
         (new("shop", None, Some(signed(&stand.site_keys, "shop", now - 60))), "token-expired"),
         (new("shop", None, Some(signed(&stand.site_keys, "shop", now + 90_000))), "token-expired"),
-        (new("shop", None, Some(signed(&crate::support::ring(1), "shop", now + 60))), "bad-token"),
+        (new("shop", None, Some(signed(&crate::support::ring(1), "shop", now + 60))), "unauthorised"),
         (new("shop", Some("visitor-0000000001"), good()), "bad-field"),
         (new("bank", None, None), "verified-only"),
         (new("nowhere", None, None), "unknown-inbox"),
@@ -540,7 +540,7 @@ async fn http_input_is_judged_as_strictly() {
     let (status, _) = send(&stand.base, "GET", "/v1/web/ws", &[], Vec::new()).await.expect("an answer");
     assert_eq!(status, 400, "not an upgrade");
     let (status, body) = send(&stand.base, "POST", "/v1/web/messages", &headers, b"\xff\xfe".to_vec()).await.expect("an answer");
-    assert_eq!((status, body["type"].as_str()), (400, Some("urn:tidegate:problem:malformed")));
+    assert_eq!((status, body["type"].as_str()), (400, Some("/problems/malformed")));
 }
 
 #[tokio::test]

@@ -31,7 +31,10 @@ mod timers;
 
 pub use guard::Guard;
 pub use ledger::Ledger;
-pub use tenant::{ClassTable, Digests, OpenContact, OpenStage, RestoreError, Tenant};
+pub use tenant::{
+    AccountView, AgentView, ClassTable, ContactView, ConversationView, Digests, OpenContact, OpenStage, OwnerRole, RestoreError,
+    SupplyView, Tenant,
+};
 
 /// Version of the deciding code. A tenant decides by the version in its state, raised by an entry once every replica can.
 pub const SEM_VERSION: u32 = 1;

@@ -5,12 +5,14 @@
 //! compiler proves it. Entries of the log are encoded by [`codec`] (flat, versioned, keys at fixed offsets); rarely written
 //! matter (policies, profiles, limits) travels inside an entry as opaque bytes that `tidegate-core` decodes.
 //!
-//! Reading order: [`ids`], [`time`], [`name`], [`limits`], [`policy`], [`input`], [`output`], [`record`], [`codec`], [`file`], [`port`].
+//! Reading order: [`ids`], [`time`], [`name`], [`limits`], [`policy`], [`input`], [`output`], [`record`], [`codec`], [`file`],
+//! [`port`], [`problem`]; [`bucket`] is the one small machine that the edges on both sides share.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod bucket;
 pub mod codec;
 pub mod file;
 pub mod ids;
@@ -20,6 +22,7 @@ pub mod name;
 pub mod output;
 pub mod policy;
 pub mod port;
+pub mod problem;
 pub mod record;
 pub mod time;
 

@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tidegate_model::ids::TenantId;
+use tidegate_model::ids::{ConversationId, TenantId};
 
 /// Longest query string, in bytes.
 pub const QUERY_BYTES_MAX: usize = 1_024;
@@ -29,7 +29,7 @@ impl Api {
     /// The grant of a request's token, when it permits `need` at a tenant that exists here.
     pub(super) fn allow_at(&self, headers: &HeaderMap, need: Scope, tenant: &str) -> Result<(AdminGrant, TenantId), Problem> {
         let grant = self.grant(headers, need)?;
-        let id = tenant.parse::<u32>().ok().filter(|id| *id != 0 && !tenant.starts_with('+')).map(TenantId);
+        let id = decimal(tenant).and_then(|id| u32::try_from(id).ok()).map(TenantId);
         let reaches = |id: &TenantId| grant.tenant.is_none_or(|only| only == *id) && self.node().has_tenant(*id);
         // A tenant of somebody else and one that does not exist look the same.
         match id.filter(reaches) {
@@ -42,13 +42,11 @@ impl Api {
     }
 
     pub(super) fn grant(&self, headers: &HeaderMap, need: Scope) -> Result<AdminGrant, Problem> {
-        let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = token.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let Some((_, token)) = token else {
+        let Some(token) = bearer(headers) else {
             return Err(unauthorised("send the header Authorization: Bearer <token>"));
         };
         let admins = self.admins();
-        let Some(grant) = admins.check(token.trim()) else {
+        let Some(grant) = admins.check(token) else {
             return Err(unauthorised("the token is not known here"));
         };
         if grant.scope < need {
@@ -58,24 +56,23 @@ impl Api {
     }
 }
 
+/// The bearer token of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 fn unauthorised(detail: &'static str) -> Problem {
-    Problem::new("unauthorised", StatusCode::UNAUTHORIZED, "Who asks?", detail).at("Authorization")
+    Problem::of("unauthorised", detail).at("Authorization")
 }
 
 fn forbidden(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
-    Problem::new("forbidden", StatusCode::FORBIDDEN, "The token does not permit it", detail).at("Authorization")
+    Problem::of("forbidden", detail).at("Authorization")
 }
 
 /// Reads a body of at most `limit` bytes.
 pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let too_large = || {
-        Problem::new(
-            "too-large",
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "The body is too large",
-            format!("at most {limit} bytes are read here"),
-        )
-    };
+    let too_large = || Problem::of("too-large", format!("at most {limit} bytes are read here"));
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit as u64) {
@@ -108,8 +105,7 @@ pub(super) fn content_type(headers: &HeaderMap, allowed: &[&str]) -> Result<(), 
         return Ok(());
     }
     let detail = format!("expected {}", allowed.join(" or "));
-    Err(Problem::new("media-type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body's type is not read here", detail)
-        .at("Content-Type"))
+    Err(Problem::of("media-type", detail).at("Content-Type"))
 }
 
 /// The parameters of a query string, strictly: known names, once each.
@@ -132,8 +128,7 @@ impl<'q> Query<'q> {
                     [] => "this route takes no parameters".to_owned(),
                     known => format!("no such parameter; parameters are: {}", known.join(", ")),
                 };
-                return Err(Problem::new("unknown-parameter", StatusCode::BAD_REQUEST, "A parameter that does not exist", detail)
-                    .at(name.chars().take(64).collect::<String>()));
+                return Err(Problem::of("unknown-parameter", detail).at(name.chars().take(64).collect::<String>()));
             }
             if pairs.iter().any(|(other, _)| *other == name) {
                 return Err(Problem::parameter(name, "stands twice"));
@@ -146,6 +141,14 @@ impl<'q> Query<'q> {
     /// A parameter as it was written.
     pub(super) fn value(&self, name: &str) -> Option<&'q str> {
         self.pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+
+    /// The id after which a page begins: `next` of the page before; 0 when absent, for the first.
+    pub(super) fn after(&self) -> Result<u64, Problem> {
+        match self.value("after") {
+            None => Ok(0),
+            Some(text) => decimal(text).ok_or_else(|| Problem::parameter("after", "expected the `next` of the page before")),
+        }
     }
 
     /// A switch: absent or `false`, `true`.
@@ -169,13 +172,24 @@ impl<'q> Query<'q> {
     }
 }
 
-/// An id in a path: decimal, not 0.
-pub(super) fn id<T: std::str::FromStr + Default + PartialEq>(name: &str, text: &str) -> Result<T, Problem> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match text.parse::<T>() {
-        Ok(id) if digits && id != T::default() => Ok(id),
-        _ => Err(Problem::parameter(name, "expected a decimal id, not 0")),
-    }
+/// An id in a path: decimal, not 0, no sign, no leading zero: one spelling for one id.
+pub(super) fn id<T: TryFrom<u64>>(name: &str, text: &str) -> Result<T, Problem> {
+    let id = decimal(text).and_then(|id| T::try_from(id).ok());
+    id.ok_or_else(|| Problem::parameter(name, "expected a decimal id, not 0, without sign and leading zeros"))
+}
+
+/// The number of a decimal id.
+pub(super) fn decimal(text: &str) -> Option<u64> {
+    let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
+/// A conversation's id in a path.
+pub(super) fn conversation(text: &str) -> Result<ConversationId, Problem> {
+    let is_hex = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if is_hex { u128::from_str_radix(text, 16).ok().filter(|id| *id != 0) } else { None };
+    let wrong = || Problem::parameter("conversation", "expected an id of 1 to 32 hexadecimal digits, not 0");
+    id.map(ConversationId).ok_or_else(wrong)
 }
 
 /// The last word: an error that is no problem yet becomes one.
@@ -186,15 +200,17 @@ pub(super) async fn problems_only(request: Request, next: Next) -> Response {
     if !(status.is_client_error() || status.is_server_error()) || is_problem {
         return response;
     }
-    let (slug, title, detail) = match status {
+    let (slug, detail) = match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            ("timeout", "The request took too long", "it may or may not have been done: repeat it with the same Idempotency-Key")
+            ("timeout", "it may or may not have been done: repeat it with the same Idempotency-Key")
         }
-        StatusCode::NOT_FOUND => ("no-such-route", "Nothing is there", "no such path"),
-        StatusCode::METHOD_NOT_ALLOWED => ("method", "The method is not served here", "see the Allow header"),
-        _ => ("bad-request", "The request cannot be read", "see the API's documentation"),
+        StatusCode::NOT_FOUND => ("no-such-route", "no such path"),
+        StatusCode::METHOD_NOT_ALLOWED => ("method", "see the Allow header"),
+        StatusCode::INTERNAL_SERVER_ERROR => ("internal", "see the node's log"),
+        // What axum itself refuses: a path that is no UTF-8 once its escapes are resolved.
+        _ => ("bad-parameter", "the path cannot be read"),
     };
-    let mut problem = Problem::new(slug, status, title, detail).into_response();
+    let mut problem = Problem::of(slug, detail).into_response();
     if let Some(allow) = response.headers().get(header::ALLOW) {
         problem.headers_mut().insert(header::ALLOW, allow.clone());
     }

@@ -68,15 +68,100 @@ impl Fields {
         match self.take(name) {
             None if bytes.contains(&0) => Ok(String::new()),
             None => Err(self.missing(name, &expected)),
-            Some(Value::String(text)) if bytes.contains(&text.len()) && !text.chars().any(char::is_control) => Ok(text),
-            Some(Value::String(text)) if bytes.contains(&text.len()) => {
-                Err(Problem::field(self.pointer(name), "control characters are not allowed"))
-            }
-            Some(Value::String(text)) => {
-                Err(Problem::field(self.pointer(name), format!("{} bytes; expected {expected}", text.len())))
-            }
+            Some(value) => line(self.pointer(name), &expected, &bytes, value),
+        }
+    }
+
+    /// As [`Self::text`], when it may be missing.
+    ///
+    /// # Errors
+    /// As [`Self::text`], missing apart.
+    pub fn optional_text(&self, name: &'static str, bytes: RangeInclusive<usize>) -> Result<Option<String>, Problem> {
+        let expected = format!("a text of {} to {} bytes", bytes.start(), bytes.end());
+        self.take(name).map(|value| line(self.pointer(name), &expected, &bytes, value)).transpose()
+    }
+
+    /// A text that people wrote: any characters.
+    ///
+    /// # Errors
+    /// Missing, another type, or out of range.
+    pub fn prose(&self, name: &'static str, bytes: RangeInclusive<usize>) -> Result<String, Problem> {
+        let expected = format!("a text of {} to {} bytes", bytes.start(), bytes.end());
+        match self.take(name) {
+            None => Err(self.missing(name, &expected)),
+            Some(Value::String(text)) => within(self.pointer(name), &expected, &bytes, text),
             Some(other) => Err(Problem::field(self.pointer(name), format!("expected {expected}, found {}", kind(&other)))),
         }
+    }
+
+    /// Texts of one line; nothing when missing.
+    ///
+    /// # Errors
+    /// Another type, too many, or one out of its range.
+    pub fn texts(
+        &self,
+        name: &'static str,
+        count_max: usize,
+        bytes: RangeInclusive<usize>,
+    ) -> Result<Option<Vec<String>>, Problem> {
+        let expected = format!("a text of {} to {} bytes", bytes.start(), bytes.end());
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Array(values)) if values.len() <= count_max => {
+                let pointer = |at| format!("{}/{at}", self.pointer(name));
+                values
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, value)| line(pointer(at), &expected, &bytes, value))
+                    .collect::<Result<_, _>>()
+                    .map(Some)
+            }
+            Some(Value::Array(values)) => {
+                Err(Problem::field(self.pointer(name), format!("{} elements; at most {count_max} are allowed", values.len())))
+            }
+            Some(other) => Err(Problem::field(self.pointer(name), format!("expected an array of texts, found {}", kind(&other)))),
+        }
+    }
+
+    /// An id of 64 bits as decimal text, not 0; none when missing.
+    ///
+    /// # Errors
+    /// Another type or form.
+    pub fn opt_id(&self, name: &'static str) -> Result<Option<u64>, Problem> {
+        let expected = "an id as decimal text, not 0";
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => match super::gate::decimal(&text) {
+                Some(id) => Ok(Some(id)),
+                None => Err(Problem::field(self.pointer(name), format!("expected {expected}, found {:?}", shown(&text)))),
+            },
+            Some(other) => Err(Problem::field(self.pointer(name), format!("expected {expected}, found {}", kind(&other)))),
+        }
+    }
+
+    /// As [`Self::opt_id`], when it must be there.
+    ///
+    /// # Errors
+    /// As [`Self::opt_id`], and missing.
+    pub fn id(&self, name: &'static str) -> Result<u64, Problem> {
+        self.opt_id(name)?.ok_or_else(|| self.missing(name, "an id as decimal text"))
+    }
+
+    /// An object within this one.
+    ///
+    /// # Errors
+    /// Missing or another type.
+    pub fn object(&self, name: &'static str) -> Result<Self, Problem> {
+        match self.take(name) {
+            None => Err(self.missing(name, "an object")),
+            Some(Value::Object(members)) => Ok(Self::of(self.pointer(name), members)),
+            Some(other) => Err(Problem::field(self.pointer(name), format!("expected an object, found {}", kind(&other)))),
+        }
+    }
+
+    /// Whether a field is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.members.borrow().contains_key(name)
     }
 
     /// An integer; `default` when the field is missing and has one.
@@ -87,7 +172,7 @@ impl Fields {
         let expected = format!("an integer from {} to {}", range.start(), range.end());
         match self.take(name) {
             None => default.ok_or_else(|| self.missing(name, &expected)),
-            Some(Value::Number(number)) => match number.as_i64() {
+            Some(Value::Number(number)) => match whole(&number) {
                 Some(value) if range.contains(&value) => Ok(value),
                 _ => Err(Problem::field(self.pointer(name), format!("{number}; expected {expected}"))),
             },
@@ -141,7 +226,7 @@ impl Fields {
             if key.is_empty() || key.len() > name_bytes_max {
                 return Err(Problem::field(pointer, format!("a name of {} bytes; expected 1 to {name_bytes_max}", key.len())));
             }
-            match value.as_i64() {
+            match value.as_number().and_then(whole) {
                 Some(level) if range.contains(&level) => levels.push((key, level)),
                 _ => {
                     let detail = format!("expected an integer from {} to {}, found {}", range.start(), range.end(), found(&value));
@@ -150,18 +235,6 @@ impl Fields {
             }
         }
         Ok(levels)
-    }
-
-    /// A text that may be missing.
-    ///
-    /// # Errors
-    /// As [`Self::text`].
-    pub fn optional_text(&self, name: &'static str, bytes: RangeInclusive<usize>) -> Result<Option<String>, Problem> {
-        if self.members.borrow().contains_key(name) {
-            return self.text(name, bytes).map(Some);
-        }
-        self.asked.borrow_mut().push(name);
-        Ok(None)
     }
 
     /// True or false, or missing.
@@ -174,36 +247,6 @@ impl Fields {
             Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(other) => Err(Problem::field(self.pointer(name), format!("expected true or false, found {}", kind(&other)))),
         }
-    }
-
-    /// A list of texts, or missing.
-    ///
-    /// # Errors
-    /// Another type, too many, or a text out of range.
-    pub fn texts(
-        &self,
-        name: &'static str,
-        count_max: usize,
-        bytes: RangeInclusive<usize>,
-    ) -> Result<Option<Vec<String>>, Problem> {
-        let list = match self.take(name) {
-            None => return Ok(None),
-            Some(Value::Array(list)) => list,
-            Some(other) => {
-                return Err(Problem::field(self.pointer(name), format!("expected an array of texts, found {}", kind(&other))));
-            }
-        };
-        if list.len() > count_max {
-            return Err(Problem::field(self.pointer(name), format!("{} elements; at most {count_max} are allowed", list.len())));
-        }
-        let texts = list.into_iter().enumerate().map(|(at, value)| match value {
-            Value::String(text) if bytes.contains(&text.len()) && !text.chars().any(char::is_control) => Ok(text),
-            other => {
-                let expected = format!("expected a text of {} to {} bytes, found {}", bytes.start(), bytes.end(), found(&other));
-                Err(Problem::field(format!("{}/{at}", self.pointer(name)), expected))
-            }
-        });
-        texts.collect::<Result<_, _>>().map(Some)
     }
 
     /// Refuses what was not asked for.
@@ -224,6 +267,31 @@ impl Fields {
     }
 }
 
+/// A whole number, however it is written: to JSON 6 and 6.0 are the same.
+fn whole(number: &Number) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let written = || number.as_f64().filter(|value| value.fract() == 0.0 && value.abs() <= EXACT).map(|value| value as i64);
+    number.as_i64().or_else(|| if number.is_f64() { written() } else { None })
+}
+
+fn line(pointer: String, expected: &str, bytes: &RangeInclusive<usize>, value: Value) -> Result<String, Problem> {
+    match value {
+        Value::String(text) if text.chars().any(char::is_control) => {
+            Err(Problem::field(pointer, "control characters are not allowed"))
+        }
+        Value::String(text) => within(pointer, expected, bytes, text),
+        other => Err(Problem::field(pointer, format!("expected {expected}, found {}", kind(&other)))),
+    }
+}
+
+fn within(pointer: String, expected: &str, bytes: &RangeInclusive<usize>, text: String) -> Result<String, Problem> {
+    let detail = || format!("{} bytes; expected {expected}", text.len());
+    if text.len() > *bytes.end() {
+        return Err(Problem::of("too-long", detail()).at(pointer));
+    }
+    if text.len() < *bytes.start() { Err(Problem::field(pointer, detail())) } else { Ok(text) }
+}
+
 /// Counts depth and values of a body on its raw bytes.
 fn measure(bytes: &[u8]) -> Result<(), Problem> {
     let (mut depth, mut values, mut in_text, mut escaped) = (0_usize, 1_usize, false, false);
@@ -242,24 +310,14 @@ fn measure(bytes: &[u8]) -> Result<(), Problem> {
             b'{' | b'[' => {
                 depth += 1;
                 if depth > DEPTH_MAX {
-                    return Err(Problem::new(
-                        "too-deep",
-                        axum::http::StatusCode::BAD_REQUEST,
-                        "The body is nested too deep",
-                        format!("deeper than {DEPTH_MAX} at byte {at}"),
-                    ));
+                    return Err(Problem::of("too-deep", format!("deeper than {DEPTH_MAX} at byte {at}")));
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
             b',' => {
                 values += 1;
                 if values > VALUES_MAX {
-                    return Err(Problem::new(
-                        "too-many",
-                        axum::http::StatusCode::BAD_REQUEST,
-                        "The body has too many values",
-                        format!("more than {VALUES_MAX} values at byte {at}"),
-                    ));
+                    return Err(Problem::of("too-many-values", format!("more than {VALUES_MAX} values at byte {at}")));
                 }
             }
             _ => {}
@@ -390,7 +448,7 @@ mod tests {
         };
         check(r#"{"name":"ada"}"#, "ok", "", "");
         check(r#"{"name":"12345678"}"#, "ok", "", "");
-        check(r#"{"name":"123456789"}"#, "bad-field", "/name", "9 bytes; expected a text of 1 to 8");
+        check(r#"{"name":"123456789"}"#, "too-long", "/name", "9 bytes; expected a text of 1 to 8");
         check(r#"{}"#, "bad-field", "/name", "missing");
         check(r#"{"name":""}"#, "bad-field", "/name", "0 bytes");
         check(r#"{"name":7}"#, "bad-field", "/name", "found a number");
@@ -398,6 +456,7 @@ mod tests {
         check(r#"{"name":"a","units":0}"#, "bad-field", "/units", "0; expected an integer from 1 to 10");
         check(r#"{"name":"a","units":11}"#, "bad-field", "/units", "11");
         check(r#"{"name":"a","units":1.5}"#, "bad-field", "/units", "1.5");
+        check(r#"{"name":"a","units":2.0}"#, "ok", "", "");
         check(r#"{"name":"a","units":1e999}"#, "malformed", "", "out of range");
         check(r#"{"name":"a","units":99999999999999999999}"#, "bad-field", "/units", "expected an integer");
         check(r#"{"name":"a","units":"1"}"#, "bad-field", "/units", "found a text");
@@ -428,8 +487,8 @@ mod tests {
         assert_eq!(slug(&nested(DEPTH_MAX * 10)), "too-deep");
         let many = |count: usize| format!("[{}]", vec!["0"; count].join(","));
         assert_eq!(slug(&many(VALUES_MAX)), "bad-field");
-        assert_eq!(slug(&many(VALUES_MAX + 1)), "too-many");
-        assert_eq!(slug(&many(VALUES_MAX * 10)), "too-many");
+        assert_eq!(slug(&many(VALUES_MAX + 1)), "too-many-values");
+        assert_eq!(slug(&many(VALUES_MAX * 10)), "too-many-values");
         assert_eq!(slug(&format!("{{\"a\":\"{}\"}}", "[".repeat(100))), "ok", "brackets inside a text are no depth");
     }
 

@@ -1,38 +1,42 @@
-//! The operators' HTTP API: health, metrics, status, policies, roster, accounts, seats, queues, drain.
+//! The platform's HTTP API: conversations, contacts, agents, seats, queues, policies, accounts, figures, health, drain.
 //!
-//! ```text
-//! GET  /healthz  /readyz                                 no token
-//! GET  /metrics  /v1/status  /v1/wall/events             viewer
-//! GET  /v1/tenants/{t}/policy  /seats  /queues  /events  viewer
-//! PUT  /v1/tenants/{t}/agents/{id}                       operator
-//! GET  /v1/tenants/{t}/conversations/{c}/transcript      operator
-//! PUT  /v1/tenants/{t}/policy  /accounts/{id}            admin
-//! GET  /v1/tenants/{t}/webhooks and below                 operator
-//! POST, PATCH, DELETE of the same                        admin
-//! POST /v1/drain                                         admin
-//! ```
+//! What is served and how it is described is one list (`operations`): the router and the OpenAPI document are made from it.
+//! Every error is problem+json with a type of the table in `tidegate_model::problem`; every write takes an Idempotency-Key;
+//! every body, depth, count, rate and time has a limit. It refuses to know how a listener is opened and what channels serve
+//! beside it: `src/` mounts both, and hands their description to [`Api::beside`].
 //!
-//! Every error is problem+json with a stable type; every write takes an Idempotency-Key; every body, depth, count and time
-//! has a limit. It refuses to know how a listener is opened and what channels serve beside it: `src/` mounts both.
-//!
-//! Drive it: [`router`] with an [`Api`].
+//! Drive it: [`router`] with an [`Api`]; [`openapi_text`] for the document. Guide: `docs/api/README.md`.
 
+mod conversations;
+mod document;
+mod edge;
 mod gate;
 mod idempotency;
 mod json;
+mod names;
+mod op;
+mod operations;
+mod pages;
 mod policy;
 mod problem;
+mod rates;
 mod roster;
+mod seats;
+mod shape;
 mod status;
 mod stream;
 mod wall;
 mod webhooks;
 
+pub use conversations::{ACT_BYTES_MAX, CUSTOMER_BYTES_MAX};
+pub use document::{openapi, openapi_text};
 pub use gate::QUERY_BYTES_MAX;
 pub use idempotency::{KEPT_FOR, KEY_BYTES_MAX, KEYS_MAX};
 pub use json::{DEPTH_MAX, Fields, VALUES_MAX};
+pub use pages::problem_markdown;
 pub use policy::POLICY_BYTES_MAX;
 pub use problem::Problem;
+pub use rates::{RATED_MAX, Rate, RateLimits};
 pub use roster::{PROFILE_BYTES_MAX, SKILLS_MAX, UNITS_MAX};
 pub use stream::HEARTBEAT;
 pub use wall::{PUSH as WALL_PUSH, VIEWERS_MAX as WALL_VIEWERS_MAX};
@@ -42,13 +46,12 @@ use crate::auth::Admins;
 use crate::node::NodeHandle;
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tower_http::timeout::TimeoutLayer;
+use utoipa::openapi::OpenApi;
 
 /// Longest time that a request may take, body included.
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -65,19 +68,62 @@ struct Inner {
     answers: idempotency::Answers,
     drain: Arc<Notify>,
     wall: Arc<wall::Wall>,
+    rates: rates::Rates,
+    others: Option<OpenApi>,
+    texts: OnceLock<(String, String)>,
 }
 
 impl Api {
     /// An API over a node; `drain` is notified when an operator asks for a drain: the binary then closes its listeners and
     /// calls [`NodeHandle::drain`].
     pub fn new(node: NodeHandle, admins: Admins, drain: Arc<Notify>) -> Self {
+        Self::beside(node, admins, drain, RateLimits::default(), None)
+    }
+
+    /// As [`Self::new`], with other rates, and beside routes that somebody else serves on the same listener: their description
+    /// becomes part of the document.
+    pub fn beside(node: NodeHandle, admins: Admins, drain: Arc<Notify>, rates: RateLimits, others: Option<OpenApi>) -> Self {
         let answers = idempotency::Answers::default();
         let kept = answers.downgrade();
         node.gauges().register("idempotency_keys", KEYS_MAX as u64, move || kept.len());
         let wall = Arc::new(wall::Wall::new());
         let viewers = Arc::downgrade(&wall);
         node.gauges().register("wall_viewers", WALL_VIEWERS_MAX as u64, move || Some(viewers.upgrade()?.viewers()));
-        Self { inner: Arc::new(Inner { node, admins: ArcSwap::from_pointee(admins), answers, drain, wall }) }
+        let rates = rates::Rates::new(rates);
+        let inner = Arc::new(Inner {
+            node,
+            admins: ArcSwap::from_pointee(admins),
+            answers,
+            drain,
+            wall,
+            rates,
+            others,
+            texts: OnceLock::new(),
+        });
+        let rated = Arc::downgrade(&inner);
+        inner.node.gauges().register("api_rates", RATED_MAX as u64, move || rated.upgrade().map(|inner| inner.rates.len()));
+        Self { inner }
+    }
+
+    fn rates(&self) -> &rates::Rates {
+        &self.inner.rates
+    }
+
+    /// The OpenAPI document and the reference page, made when first asked for.
+    fn texts(&self) -> &(String, String) {
+        self.inner.texts.get_or_init(|| {
+            let text = openapi_text(self.inner.others.clone());
+            let page = serde_json::from_str(&text).map(|value| pages::reference_page(&value)).unwrap_or_default();
+            (text, page)
+        })
+    }
+
+    fn document(&self) -> &str {
+        &self.texts().0
+    }
+
+    fn reference(&self) -> &str {
+        &self.texts().1
     }
 
     pub(crate) fn node(&self) -> &NodeHandle {
@@ -113,40 +159,25 @@ pub fn router(api: Api) -> Router {
 
 /// As [`router`], with another longest time of a request.
 pub fn router_within(api: Api, time_max: Duration) -> Router {
-    Router::new()
-        .route("/healthz", get(status::healthz))
-        .route("/readyz", get(status::readyz))
-        .route("/metrics", get(status::metrics))
-        .route("/v1/status", get(status::status))
-        .route("/v1/drain", post(status::drain))
-        .route("/v1/wall/events", get(wall::events))
-        .route("/v1/tenants/{tenant}/policy", get(policy::read).put(policy::write))
-        .route("/v1/tenants/{tenant}/agents/{id}", put(roster::agent))
-        .route("/v1/tenants/{tenant}/accounts/{id}", put(roster::account))
-        .route("/v1/tenants/{tenant}/seats", get(roster::seats))
-        .route("/v1/tenants/{tenant}/queues", get(roster::queues))
-        .route("/v1/tenants/{tenant}/conversations/{conversation}/transcript", get(roster::transcript))
-        .route("/v1/tenants/{tenant}/events", get(stream::read))
-        .route("/v1/tenants/{tenant}/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/v1/tenants/{tenant}/webhooks/{id}", get(webhooks::read).patch(webhooks::change).delete(webhooks::remove))
-        .route("/v1/tenants/{tenant}/webhooks/{id}/rotate", post(webhooks::rotate))
-        .route("/v1/tenants/{tenant}/webhooks/{id}/rewind", post(webhooks::rewind))
-        .route("/v1/tenants/{tenant}/webhooks/{id}/test", post(webhooks::test))
-        .route("/v1/tenants/{tenant}/webhooks/{id}/dead-letters", get(webhooks::letters))
-        .route("/v1/tenants/{tenant}/webhooks/{id}/dead-letters/{event}/resend", post(webhooks::resend))
+    let mut router = Router::new();
+    for op in operations::all() {
+        router = op.route(router);
+    }
+    router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .with_state(api)
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time_max))
+        .with_state(api.clone())
+        .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, time_max))
         .layer(axum::middleware::from_fn(gate::problems_only))
+        .layer(axum::middleware::from_fn_with_state(api, edge::edge))
 }
 
 async fn no_route() -> Response {
-    Problem::not_found("no-such-route", "no such path; see the API's documentation").into_response()
+    Problem::of("no-such-route", "no such path; /docs/api lists those that there are").into_response()
 }
 
 async fn no_method() -> Response {
-    Problem::new("method", StatusCode::METHOD_NOT_ALLOWED, "The method is not served here", "see the Allow header").into_response()
+    Problem::of("method", "see the Allow header").into_response()
 }
 
 /// Answers a write with what was kept for its key, or does it and keeps the answer.
@@ -168,9 +199,8 @@ where
             shown(answer, false)
         }
         Err(problem) => {
-            if let Some(held) = held {
-                held.finish(&idempotency::Answer { status: problem.status, etag: None, body: problem.body() });
-            }
+            // Not kept: nothing was done, and what is refused now may be taken later.
+            drop(held);
             problem.into_response()
         }
     }

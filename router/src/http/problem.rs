@@ -1,6 +1,6 @@
 //! Errors as operators' programs see them: RFC 9457 problem details.
 //!
-//! `type` is `urn:tidegate:problem:<slug>`; a slug never changes its meaning. A client learns what to do (title, status, the
+//! `type` is `/problems/<slug>`, a page of the node; slug, status and title stand in the table of `tidegate_model::problem`. A client learns what to do (title, status, the
 //! field, what was expected); the log learns the cause. No token, body or secret is part of a problem.
 //!
 //! Drive it: a constructor here, [`Problem::at`] for the field, [`Problem::with`] for further members, then return it.
@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use tidegate_model::output::{LimitKind, Outcome, Refusal};
 use tidegate_model::port::PortError;
+use tidegate_model::problem as table;
 use tidegate_model::time::Millis;
 
 /// A problem.
@@ -33,15 +34,33 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem without field.
-    pub fn new(slug: &'static str, status: StatusCode, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    /// A problem of the table, without field. A slug without a row (a test looks for them) is a fault of ours: 500.
+    pub fn of(slug: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let row = table::find(slug);
+        let status = row.and_then(|row| StatusCode::from_u16(row.status).ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let title = row.map_or("A fault of ours", |row| row.title.en);
         Self { slug, status, title, detail: detail.into(), field: None, retry_after: None, more: Map::new() }
+    }
+
+    /// As [`Self::of`], for a slug that may have no row yet; where there is one, its status and title hold.
+    pub fn new(slug: &'static str, status: StatusCode, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        match table::find(slug) {
+            Some(_) => Self::of(slug, detail),
+            None => Self { status, title, ..Self::of(slug, detail) },
+        }
     }
 
     /// Names the field.
     #[must_use]
     pub fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into().into_boxed_str());
+        self
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn after(mut self, span: Millis) -> Self {
+        self.retry_after = Some(span);
         self
     }
 
@@ -54,27 +73,27 @@ impl Problem {
 
     /// A field of the wrong type, out of its range, or missing.
     pub fn field(field: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new("bad-field", StatusCode::UNPROCESSABLE_ENTITY, "A field is not what it must be", detail).at(field)
+        Self::of("bad-field", detail).at(field)
     }
 
     /// A field that does not exist.
     pub fn unknown_field(field: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new("unknown-field", StatusCode::UNPROCESSABLE_ENTITY, "A field that does not exist", detail).at(field)
+        Self::of("unknown-field", detail).at(field)
     }
 
     /// Not JSON, or too deep, or too many values.
     pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new("malformed", StatusCode::BAD_REQUEST, "The body cannot be read", detail)
+        Self::of("malformed", detail)
     }
 
     /// A header or parameter out of its form.
     pub fn parameter(name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new("bad-parameter", StatusCode::BAD_REQUEST, "A parameter is not what it must be", detail).at(name)
+        Self::of("bad-parameter", detail).at(name)
     }
 
     /// Nothing there.
     pub fn not_found(slug: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(slug, StatusCode::NOT_FOUND, "Nothing is there", detail)
+        Self::of(slug, detail)
     }
 
     /// A conversation of another tenant or of nobody: indistinguishable.
@@ -86,75 +105,49 @@ impl Problem {
     pub fn of_outcome(outcome: Outcome) -> Option<Self> {
         match outcome {
             Outcome::Done { .. } | Outcome::Duplicate { .. } => None,
-            Outcome::Conflict => Some(Self::new(
-                "conflict",
-                StatusCode::CONFLICT,
-                "The id was used before with another content",
-                "repeat the first content, or use a new id",
-            )),
+            Outcome::Conflict => Some(Self::of("conflict", "repeat the first content, or use a new id")),
             Outcome::Refused(refusal) => Some(Self::of_refusal(refusal)),
             _ => Some(Self::internal("an outcome that this release does not know")),
         }
     }
 
     fn of_refusal(refusal: Refusal) -> Self {
-        let (status, detail): (StatusCode, Cow<'static, str>) = match refusal {
+        let detail: Cow<'static, str> = match refusal {
             Refusal::UnknownSeat | Refusal::UnknownAccount | Refusal::UnknownQueue | Refusal::UnknownClass => {
-                (StatusCode::NOT_FOUND, "name one that the tenant has: see /v1/tenants/{t}/seats and /queues".into())
+                "name one that the tenant has: GET seats, accounts, queues and policy list them".into()
             }
-            Refusal::NoPolicy => (StatusCode::CONFLICT, "activate a policy first: PUT /v1/tenants/{t}/policy".into()),
-            Refusal::Malformed => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "the machine could not read it, or it contradicts itself".into())
-            }
-            Refusal::Limit(kind) => {
-                (StatusCode::INSUFFICIENT_STORAGE, format!("the tenant's limit of {} is reached", limit_words(kind)).into())
-            }
-            Refusal::Poisoned => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "the deciding step failed; nothing changed; see the poisoned counter".into())
-            }
-            _ => (StatusCode::CONFLICT, "the machine refuses it as things stand".into()),
+            Refusal::NoPolicy => "activate a policy first: PUT /v1/tenants/{tenant}/policy".into(),
+            Refusal::Malformed => "the machine could not read it, or it contradicts itself".into(),
+            Refusal::Limit(kind) => format!("the tenant's limit of {} is reached", limit_words(kind)).into(),
+            Refusal::Poisoned => "the deciding step failed; nothing changed; see the poisoned counter".into(),
+            _ => "the machine refuses it as things stand".into(),
         };
-        Self::new(refusal.slug(), status, "The tenant machine refuses it", detail)
+        Self::of(table::of_refusal(refusal), detail)
     }
 
     /// A port that did not take it.
     pub fn of_port(error: &PortError) -> Self {
         match error {
-            PortError::Busy { retry_after } => {
-                let mut problem =
-                    Self::new("busy", StatusCode::TOO_MANY_REQUESTS, "The queues are full", "nothing was logged; try again");
-                problem.retry_after = Some(*retry_after);
-                problem
+            PortError::Busy { retry_after } => Self::of("busy", "nothing was logged; try again").after(*retry_after),
+            PortError::Closed => Self::of("closed", "use another node, or wait for the restart"),
+            PortError::LogFailed => {
+                Self::of("log-failed", "nothing more is acknowledged; see the node's log, free the disk, restart")
             }
-            PortError::Closed => Self::new(
-                "closed",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The node is draining",
-                "use another node, or wait for the restart",
-            ),
-            PortError::LogFailed => Self::new(
-                "log-failed",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The log cannot be written",
-                "nothing more is acknowledged; see the node's log, free the disk, restart",
-            ),
-            PortError::Invalid { what } => {
-                Self::new("bad-field", StatusCode::UNPROCESSABLE_ENTITY, "A field is not what it must be", what.clone())
-            }
-            PortError::Unknown => Self::not_found("unknown-tenant", "no such tenant, conversation or seat on this node"),
+            PortError::Invalid { what } => Self::of("bad-field", what.clone()),
+            PortError::Unknown => Self::of("unknown", "no such tenant, conversation or seat on this node"),
             _ => Self::internal("a port error that this release does not know"),
         }
     }
 
     /// Our fault.
     pub fn internal(detail: &'static str) -> Self {
-        Self::new("internal", StatusCode::INTERNAL_SERVER_ERROR, "A fault of ours", detail)
+        Self::of("internal", detail)
     }
 
     /// The problem as JSON.
     pub fn body(&self) -> Value {
         let mut body = Map::new();
-        body.insert("type".to_owned(), json!(format!("urn:tidegate:problem:{}", self.slug)));
+        body.insert("type".to_owned(), json!(format!("{}{}", table::URI, self.slug)));
         body.insert("title".to_owned(), json!(self.title));
         body.insert("status".to_owned(), json!(self.status.as_u16()));
         body.insert("detail".to_owned(), json!(self.detail));

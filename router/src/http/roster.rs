@@ -1,30 +1,34 @@
-//! Agents, accounts, seats, queues and transcripts of a tenant over HTTP.
+//! Agents, channel accounts and queues of a tenant over HTTP.
 //!
 //! Writes become administrative entries; reads are questions to the tenant's machine between two batches, cut into pages so
 //! that no question is long. Ids of 64 bits are decimal text in JSON, because not every reader has integers of that size.
 //! It refuses to know how a profile is encoded and what it does.
 
+use super::conversations::PAGE_MAX;
 use super::gate::{self, Query};
 use super::idempotency::Answer;
 use super::json::Fields;
+use super::names::Names;
 use super::problem::Problem;
-use super::{Api, once};
+use super::{Api, once, shape};
 use crate::auth::Scope;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use std::collections::HashMap;
-use tidegate_core::payload;
-use tidegate_model::ids::{AccountId, ConversationId, SeatId, TenantId};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use tidegate_core::{AccountView, AgentView, payload};
+use tidegate_model::ids::{AccountId, SeatId, TenantId};
 use tidegate_model::input::{Admin, Input};
 use tidegate_model::limits::NAME_BYTES_MAX;
 use tidegate_model::name::{Level, QueueName};
-use tidegate_model::output::{Item, Outcome, Presence};
+use tidegate_model::output::Outcome;
 use tidegate_model::policy::{AccountProfile, AgentProfile, Delivery, Requirement};
-use tidegate_model::port::{Ingress as _, TranscriptItem};
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 /// Largest body of an agent or an account, in bytes.
 pub const PROFILE_BYTES_MAX: usize = 16 * 1024;
@@ -33,9 +37,7 @@ pub const SKILLS_MAX: usize = 64;
 /// Units of a seat: as many as the core takes.
 pub const UNITS_MAX: i64 = 64;
 /// Cost of a contact, in milliseconds of virtual wait, either way.
-const COST_MAX_MS: i64 = 1 << 31;
-/// Rows of one page.
-const PAGE_MAX: u64 = 1_000;
+pub(super) const COST_MAX_MS: i64 = 1 << 31;
 
 /// PUT an agent.
 pub(super) async fn agent(
@@ -47,12 +49,12 @@ pub(super) async fn agent(
 ) -> Response {
     let scope = Scope::Operator;
     let ready = write(&api, scope, &tenant, query.as_deref(), &headers, body).await;
-    let ready = ready.and_then(|ready| Ok((gate::id::<u64>("id", &id)?, ready)));
+    let ready = ready.and_then(|ready| Ok((gate::id::<u64>("agent", &id)?, ready)));
     let (id, ready) = match ready {
         Ok(ready) => ready,
         Err(problem) => return problem.into_response(),
     };
-    let claim = api.answers().claim(&headers, &ready.holder, &format!("agent/{}/{id}", ready.tenant), &ready.body);
+    let claim = api.answers().claim(&headers, &ready.holder, &format!("{}/agents/{id}", ready.tenant.0), &ready.body);
     once(claim, async {
         let profile = read_agent(&ready.body)?;
         let bytes = payload::agent(&profile);
@@ -71,12 +73,12 @@ pub(super) async fn account(
     body: Body,
 ) -> Response {
     let ready = write(&api, Scope::Admin, &tenant, query.as_deref(), &headers, body).await;
-    let ready = ready.and_then(|ready| Ok((gate::id::<u32>("id", &id)?, ready)));
+    let ready = ready.and_then(|ready| Ok((gate::id::<u32>("account", &id)?, ready)));
     let (id, ready) = match ready {
         Ok(ready) => ready,
         Err(problem) => return problem.into_response(),
     };
-    let claim = api.answers().claim(&headers, &ready.holder, &format!("account/{}/{id}", ready.tenant), &ready.body);
+    let claim = api.answers().claim(&headers, &ready.holder, &format!("{}/accounts/{id}", ready.tenant.0), &ready.body);
     once(claim, async {
         let profile = read_account(&ready.body)?;
         let bytes = payload::account(&profile);
@@ -133,123 +135,231 @@ async fn admin(api: &Api, tenant: TenantId, admin: Admin<'_>) -> Result<Outcome,
     Problem::of_outcome(outcome).map_or(Ok(outcome), Err)
 }
 
-/// GET the seats, by id, a page at a time.
-pub(super) async fn seats(
+/// What a written agent is answered with.
+pub(super) fn agent_written() -> RefOr<Schema> {
+    shape::open_object(&[("seat", shape::any_text()), ("name", shape::any_text())])
+}
+
+/// What a written account is answered with.
+pub(super) fn account_written() -> RefOr<Schema> {
+    shape::open_object(&[("account", shape::integer(1, u64::from(u32::MAX))), ("name", shape::any_text())])
+}
+
+/// An agent of the roster.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Agent {
+    /// The agent's seat, decimal text.
+    seat: String,
+    name: String,
+    /// Level by skill, 1 to 10. A skill that the active policy does not name is shown as `#` and hexadecimal digits.
+    skills: BTreeMap<String, u8>,
+    units: u16,
+    /// Cost of one contact, in milliseconds of virtual wait.
+    cost_ms: i64,
+}
+
+/// A page of agents, by id.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AgentPage {
+    tenant: u32,
+    /// Agents in all.
+    of: usize,
+    agents: Vec<Agent>,
+    /// `after` of the next page; null at the end.
+    next: Option<String>,
+}
+
+/// How messages of an account leave.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DeliveryWord {
+    /// The customer reads the numbered transcript.
+    View,
+    /// A provider is called.
+    Push,
+}
+
+/// A channel account.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Account {
+    account: u32,
+    delivery: DeliveryWord,
+    /// Units that a contact takes of a seat.
+    weight: u16,
+    /// Queue of requests that name none; null for the policy's default.
+    queue: Option<String>,
+}
+
+/// All channel accounts: a tenant has at most 1,024.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AccountList {
+    tenant: u32,
+    accounts: Vec<Account>,
+}
+
+/// Agents who could serve a queue at its last step, by presence.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Supply {
+    /// Ready and connected.
+    ready: u32,
+    /// Of those, with a free unit.
+    free: u32,
+    paused: u32,
+    /// Missed an offer, or cut off.
+    not_responding: u32,
+    signed_out: u32,
+}
+
+/// A queue.
+#[derive(Serialize, ToSchema)]
+pub(super) struct QueueRow {
+    /// Its name.
+    queue: String,
+    /// Contacts waiting, offers out included.
+    waiting: u32,
+    /// Offers out.
+    offered: u32,
+    /// Most that may wait.
+    length_max: u32,
+    /// When the one who has waited longest began to; null when nobody waits. Log time, ms since the Unix epoch.
+    oldest_waiting_since_ms: Option<u64>,
+    /// Who could serve it.
+    agents: Supply,
+}
+
+/// The queues of the active policy.
+#[derive(Serialize, ToSchema)]
+pub(super) struct QueueList {
+    tenant: u32,
+    /// Log time of this view, ms since the Unix epoch.
+    at_ms: u64,
+    waiting: u64,
+    in_offer: u64,
+    queues: Vec<QueueRow>,
+}
+
+fn agent_of(view: AgentView, names: &Names) -> Agent {
+    let skills = view.skills.iter().filter_map(|(skill, level)| Some((names.text(skill.0)?, level.0)));
+    Agent { seat: view.seat.0.to_string(), skills: skills.collect(), name: view.name, units: view.units, cost_ms: view.cost_ms }
+}
+
+/// GET the roster, by id, a page at a time.
+pub(super) async fn agents(
     State(api): State<Api>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<AgentPage>, Problem> {
     let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
     let query = Query::read(query.as_deref(), &["after", "max"])?;
-    let after = query.integer("after", 0..=u64::MAX, 0)?;
-    let max = query.integer("max", 1..=PAGE_MAX, PAGE_MAX)? as usize;
+    let after = query.after()?;
+    let max = query.integer("max", 1..=PAGE_MAX, 100)? as usize;
     let views = api.node().query(tenant, move |machine| {
-        let mut views = machine.seats();
-        views.sort_by_key(|view| view.seat);
+        let mut views = machine.agents();
         let of = views.len();
-        let page: Vec<_> = views.into_iter().filter(|view| view.seat.0 > after).take(max).collect();
-        (of, page)
+        views.retain(|view| view.seat.0 > after);
+        views.sort_by_key(|view| view.seat);
+        views.truncate(max);
+        (of, views)
     });
-    let (of, page) = views.await.map_err(|error| Problem::of_port(&error))?;
-    let live = api.node().live();
-    let next = if page.len() == max { page.last().map(|view| view.seat.0.to_string()) } else { None };
-    let rows: Vec<_> = page
-        .iter()
-        .map(|view| {
-            json!({
-                "seat": view.seat.0.to_string(), "presence": presence(view.presence), "linked": view.linked,
-                "used_units": view.used, "units": view.units, "desk_here": live.has_desk(tenant, view.seat),
-            })
-        })
-        .collect();
-    Ok(Json(json!({ "tenant": tenant.0, "of": of, "seats": rows, "next": next })))
+    let (of, views) = views.await.map_err(|error| Problem::of_port(&error))?;
+    let names = Names::read(&api, tenant).await?;
+    let next = if views.len() == max { views.last().map(|view| view.seat.0.to_string()) } else { None };
+    let agents = views.into_iter().map(|view| agent_of(view, &names)).collect();
+    Ok(Json(AgentPage { tenant: tenant.0, of, agents, next }))
 }
 
-/// GET the queues with their lengths.
+/// GET one agent.
+pub(super) async fn read_one_agent(
+    State(api): State<Api>,
+    Path((tenant, agent)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Agent>, Problem> {
+    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let id = SeatId(gate::id("agent", &agent)?);
+    Query::read(query.as_deref(), &[])?;
+    let view = api.node().query(tenant, move |machine| machine.agent(id)).await.map_err(|error| Problem::of_port(&error))?;
+    let view = view.ok_or_else(|| Problem::not_found("unknown-agent", "the roster has no agent with this id"))?;
+    Ok(Json(agent_of(view, &Names::read(&api, tenant).await?)))
+}
+
+fn account_of(view: &AccountView, names: &Names) -> Account {
+    let delivery = match view.delivery {
+        Delivery::View => DeliveryWord::View,
+        Delivery::Push => DeliveryWord::Push,
+    };
+    Account { account: view.account.0, delivery, weight: view.weight, queue: names.text(view.queue.0) }
+}
+
+/// GET the channel accounts.
+pub(super) async fn accounts(
+    State(api): State<Api>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<AccountList>, Problem> {
+    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    Query::read(query.as_deref(), &[])?;
+    let views = api.node().query(tenant, |machine| machine.accounts()).await.map_err(|error| Problem::of_port(&error))?;
+    let names = Names::read(&api, tenant).await?;
+    Ok(Json(AccountList { tenant: tenant.0, accounts: views.iter().map(|view| account_of(view, &names)).collect() }))
+}
+
+/// GET one channel account.
+pub(super) async fn read_one_account(
+    State(api): State<Api>,
+    Path((tenant, account)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Account>, Problem> {
+    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let id = AccountId(gate::id("account", &account)?);
+    Query::read(query.as_deref(), &[])?;
+    let views = api.node().query(tenant, |machine| machine.accounts()).await.map_err(|error| Problem::of_port(&error))?;
+    let view = views.iter().find(|view| view.account == id);
+    let view = view.ok_or_else(|| Problem::not_found("unknown-account", "the tenant has no such channel account"))?;
+    Ok(Json(account_of(view, &Names::read(&api, tenant).await?)))
+}
+
+/// GET the queues: who waits, and who could serve. O(resident conversations), in short questions.
 pub(super) async fn queues(
     State(api): State<Api>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<QueueList>, Problem> {
     let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
     Query::read(query.as_deref(), &[])?;
-    let question = api.node().query(tenant, |machine| (machine.queues(), names(machine), machine.ledger()));
-    let (views, names, ledger) = question.await.map_err(|error| Problem::of_port(&error))?;
-    let rows: Vec<_> = views
-        .iter()
-        .map(|view| {
-            let name = names.get(&view.queue).cloned().unwrap_or_else(|| format!("#{:016x}", view.queue.0));
-            json!({ "queue": name, "waiting": view.waiting, "length_max": view.length_max })
-        })
-        .collect();
-    Ok(Json(json!({ "tenant": tenant.0, "waiting": ledger.waiting, "in_offer": ledger.in_offer, "queues": rows })))
+    let oldest = super::conversations::oldest(&api, tenant).await?;
+    let question = api.node().query(tenant, |machine| (machine.queues(), machine.supply(), machine.ledger(), machine.now()));
+    let (views, supply, ledger, now) = question.await.map_err(|error| Problem::of_port(&error))?;
+    let names = Names::read(&api, tenant).await?;
+    let mut supply: BTreeMap<QueueName, _> = supply.into_iter().map(|(queue, offered, who)| (queue, (offered, who))).collect();
+    let queues = views.iter().map(|view| {
+        let (offered, who) = supply.remove(&view.queue).unwrap_or_default();
+        QueueRow {
+            queue: names.text(view.queue.0).unwrap_or_default(),
+            waiting: view.waiting,
+            offered,
+            length_max: view.length_max,
+            // Whoever waited longest may have left between the questions.
+            oldest_waiting_since_ms: oldest.get(&view.queue).copied().filter(|_| view.waiting > 0),
+            agents: Supply {
+                ready: who.ready,
+                free: who.free,
+                paused: who.paused,
+                not_responding: who.not_responding,
+                signed_out: who.signed_out,
+            },
+        }
+    });
+    let queues = queues.collect();
+    Ok(Json(QueueList { tenant: tenant.0, at_ms: now.0, waiting: ledger.waiting, in_offer: ledger.in_offer, queues }))
 }
 
-pub(super) fn names(machine: &tidegate_core::Tenant) -> HashMap<QueueName, String> {
+/// Names of the active policy's queues.
+pub(super) fn names(machine: &tidegate_core::Tenant) -> std::collections::HashMap<QueueName, String> {
     let queues = machine.policy().map(|policy| policy.queues.as_slice()).unwrap_or_default();
     queues.iter().map(|queue| (QueueName::of(&queue.name), queue.name.clone())).collect()
-}
-
-/// GET a page of a conversation's transcript.
-pub(super) async fn transcript(
-    State(api): State<Api>,
-    Path((tenant, conversation)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Operator, &tenant)?;
-    let query = Query::read(query.as_deref(), &["after", "max"])?;
-    let after = query.integer("after", 0..=u64::from(u32::MAX), 0)? as u32;
-    let max = query.integer("max", 1..=PAGE_MAX, 100)? as usize;
-    let is_hex = (1..=32).contains(&conversation.len()) && conversation.bytes().all(|b| b.is_ascii_hexdigit());
-    let id = is_hex.then(|| u128::from_str_radix(&conversation, 16).ok()).flatten().filter(|id| *id != 0);
-    let Some(id) = id else {
-        return Err(Problem::parameter("conversation", "expected an id of 1 to 32 hexadecimal digits, not 0"));
-    };
-    let names = api.node().query(tenant, names).await.unwrap_or_default();
-    let items = match api.node().transcript(tenant, ConversationId(id), after, max).await {
-        Ok(items) => items,
-        Err(tidegate_model::port::PortError::Unknown) => return Err(Problem::unknown_conversation()),
-        Err(error) => return Err(Problem::of_port(&error)),
-    };
-    let next = if items.len() == max { items.last().map(|item| item.n) } else { None };
-    let rows: Vec<_> = items.iter().map(|item| row(item, &names)).collect();
-    Ok(Json(json!({ "conversation": format!("{id:x}"), "items": rows, "next": next })))
-}
-
-fn row(item: &TranscriptItem, names: &HashMap<QueueName, String>) -> Value {
-    let mut row = json!({ "n": item.n, "at_ms": item.at.0 });
-    let text = || String::from_utf8_lossy(&item.body).into_owned();
-    let file = || {
-        let facts = item.file();
-        facts.map(|f| json!({ "file": f.hash.to_string(), "name": f.name, "media_type": f.media_type, "bytes": f.bytes }))
-    };
-    let (kind, more) = match item.item {
-        Item::Began { contact } => ("began", json!({ "contact": contact.0.to_string() })),
-        Item::Queued { queue } => ("queued", json!({ "queue": names.get(&queue) })),
-        Item::FromCustomer => ("from_customer", json!({ "text": text() })),
-        Item::FromSeat { seat } => ("from_seat", json!({ "seat": seat.0.to_string(), "text": text() })),
-        Item::FileFromCustomer => ("from_customer", json!({ "file": file() })),
-        Item::FileFromSeat { seat } => ("from_seat", json!({ "seat": seat.0.to_string(), "file": file() })),
-        Item::Assigned { seat } => ("assigned", json!({ "seat": seat.0.to_string() })),
-        Item::Transferred => ("transferred", json!({})),
-        Item::Ended { exit } => ("ended", json!({ "exit": exit.slug() })),
-        _ => ("other", json!({})),
-    };
-    row["item"] = json!(kind);
-    if let (Value::Object(row), Value::Object(more)) = (&mut row, more) {
-        row.extend(more);
-    }
-    row
-}
-
-fn presence(presence: Presence) -> &'static str {
-    match presence {
-        Presence::SignedOut => "signed_out",
-        Presence::Ready => "ready",
-        Presence::Paused { .. } => "paused",
-        Presence::NotResponding => "not_responding",
-    }
 }

@@ -4,33 +4,29 @@
 //! that an operator asks first: intake, log, stages, queues, tenants with ledger and pressure, live halves. It refuses to
 //! compute figures of its own: each is read where it is kept.
 
-use super::Api;
 use super::gate::Query;
 use super::policy::hex;
 use super::problem::Problem;
+use super::{Api, shape};
 use crate::auth::Scope;
 use crate::cell::Intake;
 use crate::live::{Census, LiveStatus};
 use crate::node::NodeHandle;
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tidegate_core::ledger::exit_slugs;
 use tidegate_model::ids::TenantId;
+use utoipa::openapi::{RefOr, Schema};
 
 /// GET /healthz.
 pub(super) async fn healthz(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     match api.node().cell().status().broken {
         None => Ok(Json(json!({ "status": "alive" }))),
-        Some(_) => Err(Problem::new(
-            "broken",
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "A thread of the cell has ended",
-            "restart the node; what was acknowledged is in the log",
-        )),
+        Some(_) => Err(Problem::of("broken", "restart the node; what was acknowledged is in the log")),
     }
 }
 
@@ -44,15 +40,28 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<Value>, Proble
         Intake::LogFailed => ("log-failed", "the log cannot be written: nothing more is acknowledged"),
         _ => ("closed", "the node is draining"),
     };
-    Err(Problem::new(slug, StatusCode::SERVICE_UNAVAILABLE, "The node takes no traffic", detail))
+    Err(Problem::of(slug, detail))
 }
 
 /// GET /metrics.
-pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
     api.allow(&headers, Scope::Viewer)?;
+    Query::read(query.as_deref(), &[])?;
     let text = crate::metrics::render(api.node()).await;
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+/// GET the figures of one tenant.
+pub(super) async fn tenant_metrics(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let (_, id) = api.allow_at(&headers, Scope::Viewer, &id)?;
+    Query::read(query.as_deref(), &[])?;
+    Ok(Json(tenant(api.node(), id).await))
 }
 
 /// POST /v1/drain.
@@ -70,6 +79,30 @@ pub(super) async fn status(State(api): State<Api>, RawQuery(query): RawQuery, he
     api.allow(&headers, Scope::Viewer)?;
     Query::read(query.as_deref(), &[])?;
     Ok(Json(document(api.node()).await))
+}
+
+/// The members of the status that every release has.
+pub(super) fn document_shape() -> RefOr<Schema> {
+    let names = ["cell", "start", "stages", "queues", "live", "tenants"].map(|name| (name, shape::anything()));
+    let mut fields = vec![
+        ("node", shape::any_text()),
+        ("version", shape::any_text()),
+        ("uptime_s", shape::integer(0, u64::MAX)),
+        ("ready", shape::switch()),
+        ("draining", shape::switch()),
+    ];
+    fields.extend(names);
+    shape::open_object(&fields)
+}
+
+/// The members of a tenant's figures.
+pub(super) fn tenant_shape() -> RefOr<Schema> {
+    shape::open_object(&[("tenant", shape::integer(1, u64::from(u32::MAX)))])
+}
+
+/// What a drain is answered with.
+pub(super) fn drain_shape() -> RefOr<Schema> {
+    shape::open_object(&[("draining", shape::switch()), ("first", shape::switch())])
 }
 
 async fn document(node: &NodeHandle) -> Value {
@@ -129,7 +162,7 @@ async fn document(node: &NodeHandle) -> Value {
     })
 }
 
-async fn tenant(node: &NodeHandle, id: TenantId) -> Value {
+pub(super) async fn tenant(node: &NodeHandle, id: TenantId) -> Value {
     let view = node.query(id, |machine| {
         (machine.ledger(), machine.pressure(), machine.policy_hash(), machine.version(), machine.conversations())
     });

@@ -14,7 +14,7 @@ use crate::auth::Scope;
 use crate::events::{Body, Cursor, Event, EventNo, Fact, Filter, Gap, KINDS, Names, cloud_event};
 use crate::node::NodeHandle;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::sse::{self, Sse};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -59,13 +59,8 @@ pub(super) async fn read(
         return Err(Problem::parameter(if resumed.is_some() { "Last-Event-ID" } else { "after" }, detail));
     }
     if resumed.is_none() && asked.is_some_and(|asked| asked != EventNo::START && asked < floor) {
-        return Err(Problem::new(
-            "events-gone",
-            StatusCode::GONE,
-            "Events behind that one are no longer kept",
-            format!("begin again from a reading of the state, and read on with after={floor}"),
-        )
-        .with("oldest", json!(floor.to_string())));
+        return Err(Problem::of("events-gone", format!("begin again from a reading of the state, and read on with after={floor}"))
+            .with("oldest", json!(floor.to_string())));
     }
     let Some(permit) = node.stream_place() else {
         return Err(Problem::of_port(&tidegate_model::port::PortError::Busy { retry_after: RETRY }));

@@ -13,7 +13,7 @@ use crate::auth::{AdminGrant, Scope};
 use crate::node::NodeHandle;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -157,8 +157,7 @@ pub(super) async fn events(State(api): State<Api>, RawQuery(query): RawQuery, mu
         headers.insert(header::AUTHORIZATION, value.map_err(|_| Problem::parameter("token", "no token looks like this"))?);
     }
     let AdminGrant { tenant, .. } = api.grant(&headers, Scope::Viewer)?;
-    let full =
-        || Problem::new("busy", StatusCode::SERVICE_UNAVAILABLE, "Too many viewers", format!("at most {VIEWERS_MAX} at once"));
+    let full = || Problem::of("busy", format!("at most {VIEWERS_MAX} viewers at once")).after(tidegate_model::time::Millis(1_000));
     let place = api.wall().seats.clone().try_acquire_owned().map_err(|_| full())?;
     let mut tick = interval(PUSH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

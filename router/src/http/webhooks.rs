@@ -14,7 +14,7 @@ use super::gate::{self, Query};
 use super::idempotency::Answer;
 use super::json::Fields;
 use super::problem::Problem;
-use super::{Api, once};
+use super::{Api, once, shape as shapes};
 use crate::auth::Scope;
 use crate::cell::chain;
 use crate::events::{Body as Text, EventNo, Names, PATTERNS_MAX, cloud_event};
@@ -27,6 +27,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_model::ids::TenantId;
+use utoipa::openapi::{RefOr, Schema};
 
 /// Largest body of these routes, in bytes.
 pub const WEBHOOK_BYTES_MAX: usize = 8 * 1024;
@@ -34,6 +35,16 @@ pub const WEBHOOK_BYTES_MAX: usize = 8 * 1024;
 const KEEP_MAX_S: i64 = 7 * 86_400;
 /// Dead letters of one page.
 const PAGE_MAX: u64 = 100;
+
+/// What may be wrong with a body that is no more than an empty object.
+pub(super) const BODY_PROBLEMS: [&str; 7] =
+    ["malformed", "too-deep", "too-many-values", "bad-field", "unknown-field", "too-large", "media-type"];
+
+/// The members of a webhook that every release has.
+pub(super) fn shape() -> RefOr<Schema> {
+    let fields = ["id", "url", "read"].map(|name| (name, shapes::any_text()));
+    shapes::open_object(&fields)
+}
 
 /// GET all of a tenant.
 pub(super) async fn list(
@@ -303,12 +314,7 @@ fn problem(error: &HookError) -> Problem {
     match error {
         HookError::Unknown => Problem::not_found("unknown-webhook", "the tenant has no such webhook"),
         HookError::UnknownLetter => Problem::not_found("unknown-dead-letter", "it was sent again, or never was a dead letter"),
-        HookError::TooMany => Problem::new(
-            "limit-reached",
-            StatusCode::INSUFFICIENT_STORAGE,
-            "The tenant has as many as it may",
-            format!("{error}: remove one"),
-        ),
+        HookError::TooMany => Problem::of("limit-reached", format!("{error}: remove one")),
         HookError::Url(error) => Problem::field("/url", error.to_string()),
         HookError::Types(error) => Problem::field("/types", error.to_string()),
         HookError::Secret => Problem::field("/secret", error.to_string()),

@@ -104,7 +104,7 @@ async fn slug(response: axum::response::Response) -> (u16, String, Value) {
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
     let json: Value = serde_json::from_slice(&bytes).expect("JSON");
     let kind = json["type"].as_str().unwrap_or_default();
-    (status, kind.strip_prefix("urn:tidegate:problem:").unwrap_or(kind).to_owned(), json)
+    (status, kind.strip_prefix("/problems/").unwrap_or(kind).to_owned(), json)
 }
 
 /// Some traffic of every common kind: three conversations, one served to the end, one left, a pause.

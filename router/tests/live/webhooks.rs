@@ -526,7 +526,7 @@ async fn subscriptions_are_checked_limited_masked_and_outlive_a_restart() {
     }
     for _ in 0..HOOKS_PER_TENANT_MAX * 9 {
         let (status, problem) = call(&router, Method::POST, "", good.clone()).await;
-        assert_eq!((status, problem["type"].as_str()), (507, Some("urn:tidegate:problem:limit-reached")));
+        assert_eq!((status, problem["type"].as_str()), (409, Some("/problems/limit-reached")));
     }
     let (_, list) = call_as(&router, OPERATOR, Method::GET, "", None, &Value::Null).await;
     let listed = list["webhooks"].as_array().expect("a list");

@@ -60,7 +60,7 @@ pub(super) struct Asked {
 
 impl Tenant {
     pub(super) fn plan_inbound(&self, inbound: &Inbound<'_>) -> Delta {
-        let content = content_of(&inbound.act);
+        let content = content_of(inbound);
         if !inbound.event.is_none() {
             match self.dedup.find(inbound.event.0) {
                 Some(kept) if kept.content == content => return Delta::Repeat(Outcome::Duplicate { n: kept.n }),
@@ -479,8 +479,11 @@ impl Tenant {
 }
 
 /// A hash of what the customer did, bodies included: a repeat has the same, a conflict another.
-fn content_of(act: &InboundAct<'_>) -> u32 {
+/// The thread is part of the content: an id that was used in one conversation is no repetition in another.
+fn content_of(inbound: &Inbound<'_>) -> u32 {
     let mut chain = Chain::default();
+    chain.word(u64::from(inbound.account.0));
+    chain.wide(inbound.conversation.0);
     let mut request = |tag: u64, r: &ContactRequest| {
         chain.word(tag);
         chain.word(r.queue.0);
@@ -494,7 +497,7 @@ fn content_of(act: &InboundAct<'_>) -> u32 {
             chain.word(u64::from(level.0));
         }
     };
-    match act {
+    match &inbound.act {
         InboundAct::Begin { with: FirstOwner::Bot, request: r } => request(1, r),
         InboundAct::Begin { with: FirstOwner::Queue, request: r } => request(2, r),
         InboundAct::RequestAgent { request: r } => request(3, r),

@@ -11,6 +11,7 @@
 //! distributor), `timing`, `outbox`, `admin`.
 
 mod admin;
+mod browse;
 mod digest;
 mod inbound;
 mod matching;
@@ -22,6 +23,7 @@ mod state;
 mod timing;
 mod views;
 
+pub use browse::{AccountView, AgentView, ContactView, ConversationView, OwnerRole, SupplyView};
 pub use digest::Digests;
 pub use snapshot::RestoreError;
 pub use views::{ClassTable, OpenContact, OpenStage};

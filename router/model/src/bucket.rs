@@ -3,7 +3,7 @@
 //! One thousandth of a token is the unit; a bucket refills by `per_second` tokens a second up to `burst`. It refuses to know
 //! what a token stands for. Drive it with [`Bucket::take`], which either takes one or says how long to wait.
 
-use tidegate_model::{Millis, Timestamp};
+use crate::time::{Millis, Timestamp};
 
 /// A token bucket.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,11 @@ impl Bucket {
             Some(span) => Err(Millis(span.max(1))),
             None => Err(Millis(60_000)),
         }
+    }
+
+    /// Whole tokens that are left.
+    pub const fn left(&self) -> u64 {
+        self.milli / 1_000
     }
 
     /// Whether it would be full at `now`: such a one is as good as a new one.
