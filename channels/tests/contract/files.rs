@@ -283,7 +283,7 @@ async fn sizes_at_the_limit_one_above_and_ten_times_above() {
     let tricks = "?name=..%2f..%2Fetc%2Fpasswd%00%E2%80%AE%E2%80%8B";
     let (status, made) = post(&stand, &token, tricks, "image/png", png(50)).await;
     assert_eq!((status, made["name"].as_str()), (201, Some(".._.._etc_passwd___")));
-    assert_eq!(slug(&post(&stand, &token, "?path=x", "image/png", png(50)).await).1, "unknown-field");
+    assert_eq!(slug(&post(&stand, &token, "?path=x", "image/png", png(50)).await).1, "unknown-parameter");
 }
 
 /// One request byte by byte; the answer, up to the connection's end. `close` ends our side after it.
