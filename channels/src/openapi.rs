@@ -8,13 +8,14 @@
 
 use crate::config::{SHORT_BYTES_MAX, TEXT_BYTES_MAX, VISITOR_BYTES_MIN};
 use std::collections::BTreeMap;
+use tidegate_model::file::{FILE_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX};
 use tidegate_model::limits::{REQUEST_SKILLS_MAX, REQUEST_TAGS_MAX};
 use tidegate_model::problem;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Components, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema};
@@ -100,7 +101,7 @@ struct Route {
     says: &'static str,
     token: Option<&'static str>,
     body: Option<(&'static str, RefOr<Schema>)>,
-    query: Vec<(&'static str, RefOr<Schema>, &'static str)>,
+    query: Vec<(&'static str, Required, RefOr<Schema>, &'static str)>,
     answer: (u16, &'static str, Option<(&'static str, RefOr<Schema>)>),
     problems: Vec<&'static str>,
 }
@@ -155,10 +156,25 @@ fn act(
     }
 }
 
+/// A message is a text, or a file that was uploaded before.
+fn message() -> Route {
+    let id = || ("client_msg_id", true, text(1, SHORT_BYTES_MAX));
+    let hash = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-f]{64}$")).build().into();
+    let words = object(&[id(), ("text", true, text(1, TEXT_BYTES_MAX))], false);
+    let named = or_null(text(1, FILE_NAME_BYTES_MAX));
+    let file = [id(), ("file", true, hash), ("name", false, named), ("media_type", false, or_null(text(1, MEDIA_TYPE_BYTES_MAX)))];
+    let one = OneOfBuilder::new().item(words).item(object(&file, false)).build();
+    let mut route = act("/v1/web/messages", "webMessage", "The customer writes, or sends a file", "WebMessage", Vec::new());
+    route.body = Some(("WebMessage", RefOr::T(Schema::OneOf(one))));
+    route.problems.extend(["unknown-file", "no-files", "files-failed", "damaged-file"]);
+    route
+}
+
 fn upload(path: &'static str, tag: &'static str, id: &'static str, summary: &'static str, token: &'static str) -> Route {
-    let mut query = vec![("name", any_text(), "The file's name.")];
+    let mut query = vec![("name", Required::False, text(0, FILE_NAME_BYTES_MAX), "The file's name.")];
     if token == DESK {
-        query.push(("claim", any_text(), "The claim: 1 to 16 hexadecimal digits. It must be there."));
+        let claim = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(?!0+$)[0-9a-fA-F]{1,16}$")).build();
+        query.push(("claim", Required::True, claim.into(), "The claim: 1 to 16 hexadecimal digits."));
     }
     let mut problems = vec![
         "bad-parameter",
@@ -186,7 +202,7 @@ fn upload(path: &'static str, tag: &'static str, id: &'static str, summary: &'st
         tag,
         id,
         summary,
-        says: "The body is the file, its Content-Type the kind: which are taken, and how large, is configured. Send the answer's `file` as an act.",
+        says: "The body is the file, its Content-Type the kind (text/plain here stands for all): which are taken, and how large, is configured. Send the answer's `file` as an act.",
         token: Some(token),
         body: None,
         query,
@@ -267,7 +283,7 @@ fn routes() -> Vec<Route> {
     );
     let mut begin = vec![("with", false, or_null(word(&["queue", "bot"])))];
     begin.extend(request());
-    let after = || ("after", integer(0, u32::MAX.into()), "Newest item that the client has.");
+    let after = || ("after", Required::False, integer(0, u32::MAX.into()), "Newest item that the client has.");
     let socket = |path, tag, id, summary| Route {
         method: HttpMethod::Get,
         path,
@@ -307,7 +323,7 @@ fn routes() -> Vec<Route> {
         },
         act("/v1/web/begin", "webBegin", "The customer begins a contact", "WebBegin", begin),
         act("/v1/web/request_agent", "webRequestAgent", "The customer asks for an agent", "WebRequestAgent", request()),
-        act("/v1/web/messages", "webMessage", "The customer writes", "WebMessage", vec![("text", true, text(1, TEXT_BYTES_MAX))]),
+        message(),
         act("/v1/web/leave", "webLeave", "The customer leaves", "WebLeave", Vec::new()),
         Route {
             method: HttpMethod::Get,
@@ -318,7 +334,7 @@ fn routes() -> Vec<Route> {
             says: "",
             token: Some(SESSION),
             body: None,
-            query: vec![after(), ("wait_s", integer(0, 25), "Seconds to wait for something new.")],
+            query: vec![after(), ("wait_s", Required::False, integer(0, 25), "Seconds to wait for something new.")],
             answer: (200, "Items after `after`; `n` is the next `after`.", Some(("application/json", page))),
             problems: vec![
                 "bad-parameter",
@@ -339,7 +355,7 @@ fn routes() -> Vec<Route> {
             says: "`item` events have the item's number as `id`; `Last-Event-ID` resumes. The token may come as `token=` for `EventSource`.",
             token: Some(SESSION),
             body: None,
-            query: vec![after(), ("token", any_text(), "The session token, where a header cannot be set.")],
+            query: vec![after(), ("token", Required::False, any_text(), "The session token, where a header cannot be set.")],
             answer: (200, "The stream.", Some(("text/event-stream", any_text()))),
             problems: vec!["bad-parameter", "unknown-parameter", "rate-limited", "internal"],
         },
@@ -365,7 +381,7 @@ fn routes() -> Vec<Route> {
             says: "",
             token: None,
             body: None,
-            query: vec![("inbox", text(1, SHORT_BYTES_MAX), "The inbox's name. It must be there.")],
+            query: vec![("inbox", Required::True, text(1, SHORT_BYTES_MAX), "The inbox's name.")],
             answer: (200, "The inbox's face.", Some(("application/json", object(&[("inbox", true, any_text())], true)))),
             problems: vec!["bad-parameter", "unknown-inbox"],
         },
@@ -415,9 +431,16 @@ pub fn openapi() -> OpenApi {
                 route.problems.extend(["unauthorised", "token-expired", "foreign-token", "verified-only"]);
             }
         }
-        for (name, schema, says) in route.query {
-            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(Required::False);
+        for (name, required, schema, says) in route.query {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query).required(required);
             op = op.parameter(parameter.schema(Some(schema)).description(Some(says)).build());
+        }
+        if route.problems.contains(&"bad-file") {
+            // A file is whatever its kind says; the one kind that a document can spell is given for all.
+            let content = ContentBuilder::new().schema(Some(any_text())).build();
+            op = op.request_body(Some(
+                RequestBodyBuilder::new().required(Some(Required::True)).content("text/plain", content).build(),
+            ));
         }
         if let Some((name, schema)) = route.body {
             let content = ContentBuilder::new().schema(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(name)))).build();

@@ -276,14 +276,14 @@ async fn sizes_at_the_limit_one_above_and_ten_times_above() {
         assert!(answer.starts_with("HTTP/1.1 413"), "{length} without an announcement: {answer}");
     }
     assert_eq!(stand.blobs.size(), (1, 1));
-    for (name, status) in [(255, 201), (256, 400), (2_550, 400), (10_000, 400)] {
+    for (name, status) in [(255, 201), (256, 422), (2_550, 422), (10_000, 422)] {
         let query = format!("?name={}", "x".repeat(name));
         assert_eq!(slug(&post(&stand, &token, &query, "image/png", png(50)).await).0, status, "a name of {name}");
     }
     let tricks = "?name=..%2f..%2Fetc%2Fpasswd%00%E2%80%AE%E2%80%8B";
     let (status, made) = post(&stand, &token, tricks, "image/png", png(50)).await;
     assert_eq!((status, made["name"].as_str()), (201, Some(".._.._etc_passwd___")));
-    assert_eq!(slug(&post(&stand, &token, "?path=x", "image/png", png(50)).await).1, "unknown-field");
+    assert_eq!(slug(&post(&stand, &token, "?path=x", "image/png", png(50)).await).1, "unknown-parameter");
 }
 
 /// One request byte by byte; the answer, up to the connection's end. `close` ends our side after it.

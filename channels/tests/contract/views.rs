@@ -226,7 +226,7 @@ async fn typing_reaches_the_other_side_and_nobody_else() {
     assert_eq!((status, stand.port.typed()), (204, 3));
     let (status, _) =
         send(&stand.base, "POST", "/v1/web/typing", &[("authorization", &bearer)], br#"{"x":1}"#.to_vec()).await.expect("one");
-    assert_eq!(status, 400);
+    assert_eq!(status, 422);
 }
 
 #[tokio::test]

@@ -258,7 +258,7 @@ async fn streams_have_a_limit_and_give_their_places_back() {
     }
     for _ in 0..EVENT_STREAMS_MAX * 9 + 1 {
         let (status, kind, _) = slug(ask(&router, "/v1/tenants/1/events", None).await).await;
-        assert_eq!((status, kind.as_str()), (429, "busy"));
+        assert_eq!((status, kind.as_str()), (503, "busy"));
     }
     let gauge =
         |node: &NodeHandle| node.gauges().read().into_iter().find(|r| r.name == "event_streams").map(|r| (r.length, r.limit));

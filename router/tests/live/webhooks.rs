@@ -395,10 +395,10 @@ async fn what_is_never_taken_is_a_dead_letter_and_is_sent_again_on_demand() {
     receiver.until("the other conversations", |taken| distinct(taken) == 6).await;
     let letters = within("three dead letters", async {
         loop {
-            let (_, page) = call(&router, Method::GET, &format!("/{id}/dead-letters?max=2"), Value::Null).await;
             let (_, view) = call(&router, Method::GET, &format!("/{id}"), Value::Null).await;
+            // Counted first: a page that was read before the last of them died may lack one in front of its end.
             if view["dead_letters"] == 3 {
-                return page;
+                return call(&router, Method::GET, &format!("/{id}/dead-letters?max=2"), Value::Null).await.1;
             }
             tokio::task::yield_now().await;
         }
