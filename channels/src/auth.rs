@@ -18,7 +18,7 @@ use signature::{Signer, Verifier};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tidegate_model::port::{AgentGrant, AuthError, Authenticator, CustomerGrant};
+use tidegate_model::port::{AgentGrant, AuthError, Authenticator, CustomerGrant, DeskTokens};
 use tidegate_model::{AccountId, ConversationId, CustomerId, SeatId, TenantId};
 
 /// Longest token that is looked at, in bytes.
@@ -280,6 +280,12 @@ impl Authenticator for TokenAuthority {
         self.in_time(claims.exp)?;
         let seat = SeatId(u64::try_from(hex(&claims.seat, 16)?).map_err(|_| AuthError::Malformed)?);
         Ok(AgentGrant { tenant: TenantId(claims.tenant), seat })
+    }
+}
+
+impl DeskTokens for TokenAuthority {
+    fn desk_token(&self, grant: &AgentGrant, life_s: u64) -> Result<String, AuthError> {
+        self.mint_agent(grant, life_s)
     }
 }
 

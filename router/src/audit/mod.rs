@@ -136,6 +136,35 @@ impl Audit {
         Ok(Asked { audit: self.clone(), act, what: line })
     }
 
+    /// Records durably what happened at once, such as a refused attempt. Blocking: one fdatasync.
+    ///
+    /// # Errors
+    /// [`AuditError`].
+    pub fn note(
+        &self,
+        action: &str,
+        actor: Actor,
+        tenant: Option<u32>,
+        outcome: &str,
+        details: &[(&str, String)],
+    ) -> Result<(), AuditError> {
+        let mut line = Line::new(action, actor);
+        line.tenant = tenant;
+        for (name, value) in details {
+            line = line.detail(name, value.clone());
+        }
+        self.lock().append(line.done((self.now)(), None, outcome)).map(drop)
+    }
+
+    /// Records after number `after`, `max` at most, oldest first. Blocking; reads files of the audit that hold them.
+    ///
+    /// # Errors
+    /// [`AuditError::Io`], also for a line that is no record.
+    pub fn read(&self, after: u64, max: usize) -> Result<Vec<Record>, AuditError> {
+        let directory = self.lock().directory.clone();
+        verify::read(&directory, after, max).map_err(|source| AuditError::Io { path: directory, what: "read", source })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Writer> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

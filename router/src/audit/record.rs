@@ -115,6 +115,14 @@ impl Line {
 }
 
 impl Record {
+    /// Reads one line without its end.
+    ///
+    /// # Errors
+    /// Where it is no record.
+    pub fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
     /// The hash that this record must have.
     pub(super) fn hashed(&self, key: &[u8; 32]) -> [u8; 32] {
         let bare = Self { hash: [0; 32], ..self.clone() };

@@ -75,7 +75,7 @@ pub fn verify(directory: &Path, key: &[u8; 32], noted: Option<Head>) -> Result<V
             let Some(json) = text.strip_suffix(b"\n") else {
                 return Err(broken(line, "the line has no end: it was cut or is far too long".into()).into());
             };
-            let record: Record = serde_json::from_slice(json).map_err(|error| broken(line, format!("no record: {error}")))?;
+            let record: Record = Record::read(json).map_err(|error| broken(line, format!("no record: {error}")))?;
             if record.n != head.n + 1 {
                 return Err(broken(line, format!("record {} follows {}: {} is missing", record.n, head.n, head.n + 1)).into());
             }
@@ -99,6 +99,46 @@ pub fn verify(directory: &Path, key: &[u8; 32], noted: Option<Head>) -> Result<V
         return Err(Broken { file: directory.display().to_string(), line: 0, what }.into());
     }
     Ok(Verified { records: head.n, files: files.len() as u32, without_outcome: open.len() as u64, head })
+}
+
+/// Records after a number, at most `max`; nothing is verified here. Files before the one that holds the first are left out.
+pub(super) fn read(directory: &Path, after: u64, max: usize) -> io::Result<Vec<Record>> {
+    let mut files = files(directory)?;
+    // The newest file whose first record is not beyond what is asked for.
+    let mut from = files.len();
+    while from > 0 {
+        from -= 1;
+        let first = lines(&files[from].1)?.next().transpose()?;
+        if first.is_some_and(|record| record.n <= after.saturating_add(1)) {
+            break;
+        }
+    }
+    let mut records = Vec::new();
+    for (_, path) in files.drain(from..) {
+        for record in lines(&path)? {
+            if records.len() == max {
+                return Ok(records);
+            }
+            let record = record?;
+            if record.n > after {
+                records.push(record);
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// The records of a file; a line without an end is still being written and ends the reading.
+fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Record>>> {
+    let mut lines = BufReader::new(File::open(path)?);
+    let mut text = Vec::new();
+    Ok(std::iter::from_fn(move || {
+        text.clear();
+        match lines.by_ref().take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut text) {
+            Err(error) => Some(Err(error)),
+            Ok(_) => text.strip_suffix(b"\n").map(|json| Record::read(json).map_err(io::Error::from)),
+        }
+    }))
 }
 
 /// The files by number.
