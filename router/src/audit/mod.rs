@@ -15,7 +15,7 @@ mod record;
 mod verify;
 
 pub use record::{Actor, Head, Record};
-pub use verify::{Broken, Verified, verify};
+pub use verify::{Broken, Verified, VerifyError, read, verify};
 
 use record::Line;
 use std::collections::BTreeMap;
@@ -75,6 +75,12 @@ struct Writer {
     bytes: u64,
     head: Head,
     is_failed: bool,
+}
+
+/// The key of a node's chain, derived from the node's secret.
+#[must_use]
+pub fn key(secret: &[u8]) -> [u8; 32] {
+    blake3::derive_key("tidegate 2026-11-20 audit chain", secret)
 }
 
 /// An act that was asked for and has no outcome yet. Dropped without one, the record stays without outcome, as after a crash.

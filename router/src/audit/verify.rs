@@ -102,7 +102,10 @@ pub fn verify(directory: &Path, key: &[u8; 32], noted: Option<Head>) -> Result<V
 }
 
 /// Records after a number, at most `max`; nothing is verified here. Files before the one that holds the first are left out.
-pub(super) fn read(directory: &Path, after: u64, max: usize) -> io::Result<Vec<Record>> {
+///
+/// # Errors
+/// The disk's, and a line that is no record.
+pub fn read(directory: &Path, after: u64, max: usize) -> io::Result<Vec<Record>> {
     let mut files = files(directory)?;
     // The newest file whose first record is not beyond what is asked for.
     let mut from = files.len();

@@ -55,7 +55,9 @@ pub enum Permission {
     WritePolicy,
     /// Writes accounts.
     WriteAccounts,
-    /// Writes webhooks, lists and re-sends what they could not deliver.
+    /// Reads webhooks and what they could not deliver.
+    ReadWebhooks,
+    /// Writes webhooks, re-sends what they could not deliver.
     ManageWebhooks,
     /// Makes, lists, rotates and revokes API tokens.
     ManageTokens,
@@ -84,6 +86,7 @@ pub const TABLE: [(Permission, &[Role]); Permission::COUNT] = [
     (P::CheckPolicy, &[R::Operator, R::Planner, R::Admin]),
     (P::WritePolicy, &[R::Admin]),
     (P::WriteAccounts, &[R::Admin]),
+    (P::ReadWebhooks, &[R::Operator, R::Admin]),
     (P::ManageWebhooks, &[R::Admin]),
     (P::ManageTokens, &[R::Admin]),
     (P::ReadAudit, &[R::Admin]),
@@ -156,6 +159,7 @@ impl Permission {
             Self::CheckPolicy => "check_policy",
             Self::WritePolicy => "write_policy",
             Self::WriteAccounts => "write_accounts",
+            Self::ReadWebhooks => "read_webhooks",
             Self::ManageWebhooks => "manage_webhooks",
             Self::ManageTokens => "manage_tokens",
             Self::ReadAudit => "read_audit",

@@ -80,6 +80,13 @@ pub const ACTS: &[Act] = &[
     act("POST", "/v1/tokens/{id}/rotate", "token.rotate", Permission::ManageTokens),
     act("POST", "/v1/tenants/{tenant}/seats/{seat}/token", "seat_token.draw", Permission::IssueSeatTokens),
     act("GET", "/v1/audit", "audit.read", Permission::ReadAudit),
+    act("POST", "/v1/tenants/{tenant}/webhooks", "webhook.create", Permission::ManageWebhooks),
+    act("PATCH", "/v1/tenants/{tenant}/webhooks/{id}", "webhook.change", Permission::ManageWebhooks),
+    act("DELETE", "/v1/tenants/{tenant}/webhooks/{id}", "webhook.remove", Permission::ManageWebhooks),
+    act("POST", "/v1/tenants/{tenant}/webhooks/{id}/rotate", "webhook.rotate", Permission::ManageWebhooks),
+    act("POST", "/v1/tenants/{tenant}/webhooks/{id}/rewind", "webhook.rewind", Permission::ManageWebhooks),
+    act("POST", "/v1/tenants/{tenant}/webhooks/{id}/test", "webhook.test", Permission::ManageWebhooks),
+    act("POST", "/v1/tenants/{tenant}/webhooks/{id}/dead-letters/{event}/resend", "webhook.resend", Permission::ManageWebhooks),
 ];
 
 /// What a handler adds to the record of its act's outcome: names, ids and hashes.

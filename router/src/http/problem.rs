@@ -160,9 +160,19 @@ impl Problem {
             body.insert("retry_after_ms".to_owned(), json!(span.0));
         }
         for (name, value) in &self.more {
-            body.entry(name.clone()).or_insert_with(|| value.clone());
+            body.entry(name.clone()).or_insert_with(|| masked(value));
         }
         Value::Object(body)
+    }
+}
+
+/// As it is, with every text masked: faults of a policy quote what was sent.
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(mask_text(text)),
+        Value::Array(values) => values.iter().map(masked).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), masked(value))).collect(),
+        other => other.clone(),
     }
 }
 
