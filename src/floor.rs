@@ -121,7 +121,6 @@ impl Floor {
         let (stop, stopped) = oneshot::channel();
         // Paths of customers, desks and pages are tried first; everything else is administration's, its 404 included.
         let routes = customers.merge(tidegate_console::routes()).fallback_service(http::router(api.clone()));
-        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
         let server = tokio::spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;

@@ -58,7 +58,7 @@ async fn start(directory: &Path, config: NodeConfig) -> (NodeHandle, axum::Route
     let node = node.unwrap_or_else(|error| panic!("the node did not start: {}", chain(&error)));
     let mut admins = Admins::new([9; 32]);
     for (token, role) in [(ADMIN, Role::Admin), (OPERATOR, Role::Operator)] {
-        admins.add(token, AdminGrant::of_node(scope.word().to_owned(), role)).expect("added");
+        admins.add(token, AdminGrant::of_node(role.word(), role)).expect("added");
     }
     let router = tidegate_router::http::router(Api::new(node.clone(), admins, Arc::default()));
     (node, router)
