@@ -5,9 +5,8 @@
 //! and the file of API tokens. Not searched, by name: the log and transcripts (`wal-*.seg`, snapshots), which hold what
 //! customers said, and answers to whoever owns the text.
 
-use crate::node::Serve;
 use crate::talk_of::speak;
-use crate::wire::{ask, bearer};
+use crate::wire::{ask, bearer, unhurried};
 use serde_json::json;
 use std::io::Read;
 use std::path::Path;
@@ -32,7 +31,7 @@ fn canaries() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn planted_numbers_and_secrets_are_nowhere() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Serve::on(dir.path()).env("TIDEGATE_LOG", "trace").env("RUST_BACKTRACE", "1").start();
+    let node = unhurried(dir.path()).env("TIDEGATE_LOG", "trace").env("RUST_BACKTRACE", "1").start();
     let address = node.address();
     let admin = node.admin();
     let mut secrets = vec![admin.clone(), node.line["agents"][0]["token"].as_str().expect("a token").to_owned()];

@@ -4,8 +4,8 @@
 //! every wrong one at a request that would change something, then each base again. The node's own secret is read from its
 //! directory, so that "rightly signed, but …" can be asked: expired, for another audience, tenant or seat, not yet valid.
 
-use crate::node::{Node, Serve};
-use crate::wire::{ask, base64, bearer, jwt, unbase64};
+use crate::node::Node;
+use crate::wire::{ask, base64, bearer, jwt, unbase64, unhurried};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tidegate_channels::client::{ClientError, DeskClient};
@@ -257,7 +257,7 @@ fn state(node: &Node) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_tokens_open_nothing_and_change_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     let address = node.address();
     let secret = std::fs::read(dir.path().join("token.key")).expect("the node's secret");
     let make = |role: &str| {

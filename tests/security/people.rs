@@ -86,7 +86,7 @@ tenant = 1
     let text = text.replacen("[[tenant]]\n", oidc.trim_start(), 1).replacen("name = \"Lin\"", "name = \"Lin\"\n  login = \"lin@shop.example\"", 1);
     let file = home.join("tidegate.toml");
     std::fs::write(&file, text).expect("written");
-    Serve::at(&home.join("data"), &format!("127.0.0.1:{port}")).arg("-c").arg(file).start()
+    Serve::at(&home.join("data"), &format!("127.0.0.1:{port}")).arg("--auth-failures").arg("100000").arg("-c").arg(file).start()
 }
 
 /// Where an answer leads, split into address and path.

@@ -1,9 +1,9 @@
 //! The audit of a real node: every act, asked for before it is done; the chain checked by the command line; `kill -9` in the
 //! middle; and a disk under it that is full.
 
-use crate::node::{Node, Serve};
+use crate::node::Node;
 use crate::run::tidegate;
-use crate::wire::{ask, bearer};
+use crate::wire::{ask, bearer, unhurried};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +23,7 @@ fn verify(dir: &Path, more: &[&str]) -> crate::run::Ran {
 #[test]
 fn every_act_is_recorded_before_and_after_and_the_chain_holds() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     let send = |method: &str, path: &str, kind: &str, body: &str| node.admin_request(method, path, &node.admin(), kind, body);
     let json = "application/json";
     assert_eq!(send("PUT", "/v1/tenants/1/agents/9", json, AGENT).status, 200);
@@ -103,7 +103,7 @@ fn every_act_is_recorded_before_and_after_and_the_chain_holds() {
 #[test]
 fn refused_attempts_do_not_fill_the_disk() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     for _ in 0..100 {
         node.admin_request("PUT", "/v1/tenants/1/agents/9", "wrong", "application/json", AGENT).problem(401, "unauthorised");
     }
@@ -116,8 +116,8 @@ fn a_kill_leaves_a_chain_that_holds() {
     let dir = tempfile::tempdir().expect("a directory");
     let rounds = if std::env::var("TIDEGATE_NIGHTLY").is_ok_and(|on| on == "1") { 30 } else { 3 };
     for round in 0..rounds {
-        let node = Serve::on(dir.path()).start();
-        let (address, admin, pid) = (node.address(), node.admin(), node.pid());
+        let node = unhurried(dir.path()).start();
+        let (address, admin) = (node.address(), node.admin());
         let writers: Vec<_> = (0..4)
             .map(|writer| {
                 let (address, admin) = (address.clone(), admin.clone());
@@ -135,14 +135,19 @@ fn a_kill_leaves_a_chain_that_holds() {
                 })
             })
             .collect();
-        while node.get("/v1/status").json()["audit"].as_str().and_then(|head| head.split_once(':')?.0.parse::<u64>().ok()) < Some(40 * (round + 1)) {
+        let records = || {
+            let status = node.get("/v1/status").json();
+            let head = status["audit"].as_str().expect("a head").to_owned();
+            head.split_once(':').and_then(|(n, _)| n.parse::<u64>().ok()).expect("NUMBER:HASH")
+        };
+        while records() < 40 * (round + 1) {
+            assert!(!writers.iter().all(std::thread::JoinHandle::is_finished), "no writer writes");
             std::thread::yield_now();
         }
-        let _ = pid;
         node.kill();
         let done: u64 = writers.into_iter().map(|writer| writer.join().expect("a writer")).sum();
         // A half-written last line is set aside at the start; everything acknowledged is there.
-        let node = Serve::on(dir.path()).start();
+        let node = unhurried(dir.path()).start();
         let status = node.get("/v1/status").json();
         let head = status["audit"].as_str().expect("a head").to_owned();
         node.kill();
@@ -163,7 +168,7 @@ async fn an_audit_that_cannot_be_written_refuses_acts_and_serves_customers() {
         return println!("SKIPPED: no tmpfs can be mounted: {mounted:?}");
     }
     let unmount = || drop(Command::new("umount").arg("--lazy").arg(&audit).status());
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     let put = || node.admin_request("PUT", "/v1/tenants/1/agents/9", &node.admin(), "application/json", AGENT);
     let before = put().status;
     std::fs::write(audit.join("filler"), vec![0; 64 << 10]).expect_err("the disk is not full");

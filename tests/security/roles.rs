@@ -1,7 +1,7 @@
 //! API tokens over HTTP, and every role against every administrative route.
 
-use crate::node::{Node, Serve};
-use crate::wire::{ask, bearer};
+use crate::node::Node;
+use crate::wire::{ask, bearer, unhurried};
 use serde_json::{Value, json};
 use tidegate_channels::client::DeskClient;
 use tidegate_router::auth::{Permission, Role};
@@ -24,13 +24,13 @@ fn make(node: &Node, role: Role, tenant: Option<u32>) -> String {
 }
 
 fn path_of(act: &Act) -> String {
-    act.path.replace("{tenant}", "1").replace("{id}", "000000000000").replace("{seat}", "99").replace("{conversation}", "abc").replace("{event}", "1-0")
+    act.path.replace("{tenant}", "1").replace("{id}", "000000000000").replace("{agent}", "0").replace("{account}", "0").replace("{seat}", "99").replace("{conversation}", "abc").replace("{event}", "1-0")
 }
 
 #[test]
 fn every_role_meets_every_administrative_route() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     let address = node.address();
     let mut asked = 0;
     for role in Role::ALL {
@@ -68,7 +68,7 @@ fn every_role_meets_every_administrative_route() {
 #[test]
 fn a_token_of_one_tenant_reaches_nothing_else() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     let token = make(&node, Role::Admin, Some(1));
     let get = |path: &str| node.admin_request("GET", path, &token, "", "");
     assert_eq!(get("/v1/tenants/1/seats").status, 200);
@@ -92,7 +92,7 @@ fn make_of_node(node: &Node) {
 #[test]
 fn a_token_is_shown_once_and_made_once() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     let address = node.address();
     let key = b"idempotency-key: one".to_vec();
     let post = || ask(&address, "POST", "/v1/tokens", &[bearer(&node.admin()), key.clone()], r#"{"name":"shop","role":"operator"}"#);
@@ -119,14 +119,14 @@ fn a_token_is_shown_once_and_made_once() {
     let file = std::fs::read_to_string(dir.path().join("tokens.json")).expect("the file");
     assert!(!file.contains(secret));
     node.terminate();
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     assert_eq!(node.admin_request("GET", "/v1/status", &token, "", "").status, 200);
 }
 
 #[tokio::test]
 async fn a_seats_token_opens_its_desk_and_nothing_else() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = Serve::on(dir.path()).start();
+    let node = unhurried(dir.path()).start();
     let post = |seat: u64, body: &str| {
         node.admin_request("POST", &format!("/v1/tenants/1/seats/{seat}/token"), &node.admin(), "application/json", body)
     };
