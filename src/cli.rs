@@ -32,6 +32,9 @@ pub enum Command {
     /// What a node serves over HTTP.
     #[command(subcommand)]
     Api(Api),
+    /// The audit of administrative acts, of a stopped or a running node.
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 /// `tidegate api`.
@@ -167,4 +170,31 @@ pub enum Config {
     Schema,
     /// A commented example that passes `check`.
     Example,
+}
+
+/// `tidegate audit`.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Checks the chain from its first record to its end, and names the first that does not hold; exit code 1 then.
+    Verify {
+        /// The node's data directory.
+        dir: PathBuf,
+        /// A head that was noted earlier, as NUMBER:HASH: it must be on the chain.
+        #[arg(long)]
+        head: Option<tidegate_router::audit::Head>,
+        /// Figures as JSON on stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Every record as one line on stdout.
+    Show {
+        /// The node's data directory.
+        dir: PathBuf,
+        /// Records after this number alone.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// Each record as it stands in the file, one JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
 }

@@ -12,6 +12,7 @@ mod check;
 mod explain;
 pub mod file;
 mod layers;
+mod people;
 
 pub use change::{Change, change};
 pub use check::{Checked, address, read, read_with};

@@ -14,9 +14,10 @@ use tidegate_channels::{Config, Inbox, Key, KeyRing, MediaType, NameTable, Token
 use tidegate_journal::RealDisk;
 use tidegate_model::port::AgentGrant;
 use tidegate_model::{Millis, SeatId, TenantId};
-use tidegate_router::auth::{AdminGrant, Admins, Scope};
+use tidegate_router::audit::Audit;
+use tidegate_router::auth::{AdminGrant, Admins, OidcConfig, Provider, Role, Tokens};
 use tidegate_router::blobs::{self, BlobLimits, Files, Tree};
-use tidegate_router::http;
+use tidegate_router::http::{self, Security, SignIn};
 use tidegate_router::node::{Node, NodeConfig, NodeHandle, TenantConfig};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
@@ -35,10 +36,13 @@ pub struct FloorConfig {
     pub inboxes: Vec<Inbox>,
     /// Files.
     pub files: FileSettings,
-    /// Secret of customers' and agents' tokens; the same after a restart keeps them valid.
-    pub key: Key,
+    /// The node's secret, behind the tokens of customers and agents, API tokens and the audit's chain; the same after a
+    /// restart keeps them valid.
+    pub secret: Vec<u8>,
+    /// Sign-in of people.
+    pub oidc: Option<OidcConfig>,
     /// Administration tokens.
-    pub admins: Vec<(String, Scope, String)>,
+    pub admins: Vec<(String, Role, String)>,
     /// How fast the API may be used.
     pub rates: http::RateLimits,
     /// Lets channels adjust.
@@ -64,6 +68,8 @@ pub struct Floor {
     pub address: SocketAddr,
     /// Notified when an operator asks for a drain.
     pub drain_wanted: Arc<Notify>,
+    /// The audit of administrative acts.
+    pub audit: Audit,
     api: http::Api,
     channels: Arc<channels::Handle>,
     stop: oneshot::Sender<()>,
@@ -73,10 +79,12 @@ pub struct Floor {
 impl Floor {
     /// Starts node, channels and listener; returns once it serves.
     pub async fn start(config: FloorConfig, dir: &Path) -> anyhow::Result<Self> {
-        let FloorConfig { listen, node, inboxes, files, key, admins, rates, tune } = config;
+        let FloorConfig { listen, node, inboxes, files, secret, oidc, admins, rates, tune } = config;
         let tenants: Vec<(TenantId, Vec<SeatId>)> =
             node.tenants.iter().map(|t| (t.id, t.agents.iter().map(|(seat, _)| *seat).collect())).collect();
         let names = NameTable::new(names_of(&node.tenants));
+        let guard = security(dir, &secret)?;
+        let key = Key::new("k1", secret.clone());
         let disk = RealDisk::open(dir).with_context(|| format!("{} cannot be used for the log", dir.display()))?;
         let node = Node::start(node, disk, &tokio::runtime::Handle::current()).await.context("the node did not start")?;
         let authority = Arc::new(TokenAuthority::new(KeyRing::new(vec![key])?, channels::auth::system_clock()));
@@ -100,8 +108,14 @@ impl Floor {
             channels.adopt_seats(tenant, &signed_in);
         }
         let drain_wanted = Arc::new(Notify::new());
+        let (tokens, audit) = guard;
+        let mut guard = Security::new(tokens, audit.clone(), authority.clone());
+        if let Some(oidc) = oidc {
+            let is_https = oidc.redirect.starts_with("https:");
+            guard.oidc = Some(SignIn::new(Provider::new(oidc)?, &secret, is_https));
+        }
         let others = Some(channels::openapi());
-        let api = http::Api::beside(node.clone(), table(&admins)?, drain_wanted.clone(), rates, others);
+        let api = http::Api::beside(node.clone(), table(&admins)?, drain_wanted.clone(), rates, others).guarded(guard);
         let listener = TcpListener::bind(&listen).await.with_context(|| format!("cannot listen on {listen}; is it in use?"))?;
         let address = listener.local_addr().context("the listener has no address")?;
         let (stop, stopped) = oneshot::channel();
@@ -117,7 +131,7 @@ impl Floor {
             let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
         });
-        Ok(Self { node, authority, address, drain_wanted, api, channels, stop, server })
+        Ok(Self { node, authority, address, drain_wanted, audit, api, channels, stop, server })
     }
 
     /// Base address for clients.
@@ -132,7 +146,7 @@ impl Floor {
     }
 
     /// Other administration tokens from now on.
-    pub fn replace_admins(&self, admins: &[(String, Scope, String)]) -> anyhow::Result<()> {
+    pub fn replace_admins(&self, admins: &[(String, Role, String)]) -> anyhow::Result<()> {
         self.api.replace_admins(table(admins)?);
         Ok(())
     }
@@ -149,11 +163,29 @@ impl Floor {
     }
 }
 
+/// API tokens and the audit of a data directory. A broken audit stops the start: nothing is done unrecorded.
+fn security(dir: &Path, secret: &[u8]) -> anyhow::Result<(Tokens, Audit)> {
+    let tokens = Tokens::open(&dir.join("tokens.json"), secret, wall_ms).context("API tokens")?;
+    let audit = Audit::open(&dir.join("audit"), audit_key(secret), wall_ms).context("the audit")?;
+    Ok((tokens, audit))
+}
+
+/// The key of the audit's chain, from the node's secret.
+pub fn audit_key(secret: &[u8]) -> [u8; 32] {
+    tidegate_router::audit::key(secret)
+}
+
+/// Wall clock, in milliseconds since the Unix epoch.
+fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// The table of administrators' tokens, under a key of its own.
-fn table(admins: &[(String, Scope, String)]) -> anyhow::Result<Admins> {
+fn table(admins: &[(String, Role, String)]) -> anyhow::Result<Admins> {
     let mut table = Admins::new(random()?);
-    for (name, scope, token) in admins {
-        table.add(token, AdminGrant { name: name.clone(), scope: *scope, tenant: None })?;
+    for (name, role, token) in admins {
+        table.add(token, AdminGrant::of_node(name.clone(), *role))?;
     }
     Ok(table)
 }

@@ -11,6 +11,7 @@ mod demo;
 mod failure;
 mod floor;
 mod logs;
+mod panics;
 mod reload;
 mod say;
 mod supervise;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    panics::install();
     // A first touch of a huge page makes the kernel compact memory: 5 to 19 ms inside a single decision while a tenant's tables
     // grow (`--bench burst`). Small pages cost a fifth more a decision at a million conversations (`--bench apply`). Where the
     // kernel does not know the setting nothing is lost but that.

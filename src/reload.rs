@@ -9,7 +9,8 @@ use crate::floor::Floor;
 use crate::logs::Logs;
 use anyhow::{Context, anyhow};
 use std::path::PathBuf;
-use tidegate_router::auth::Scope;
+use tidegate_router::audit::Actor;
+use tidegate_router::auth::Role;
 use tidegate_router::node::IfActive;
 
 /// Why a reload did not go through.
@@ -32,7 +33,7 @@ pub struct Reloader {
     /// The configuration in force.
     pub current: Checked,
     /// Tokens that no configuration names: drawn at the start.
-    pub drawn: Vec<(String, Scope, String)>,
+    pub drawn: Vec<(String, Role, String)>,
 }
 
 impl Reloader {
@@ -41,6 +42,25 @@ impl Reloader {
     /// # Errors
     /// [`ReloadError`]; the configuration in force is still the one before.
     pub async fn reload(&mut self, floor: &Floor, logs: &Logs) -> Result<String, ReloadError> {
+        // Recorded like any administrative act: asked for before it is done, and how it ended.
+        let audit = floor.audit.clone();
+        let asked = tokio::task::spawn_blocking(move || audit.asked("config.reload", Actor::node(), None, &[])).await;
+        let unrecorded = || anyhow!("the audit cannot be written, so nothing was reloaded");
+        let asked = asked.map_err(|_| unrecorded()).and_then(|asked| asked.with_context(unrecorded)).map_err(ReloadError::Refused)?;
+        let done = self.planned(floor, logs).await;
+        let (outcome, what) = match &done {
+            Ok(what) => ("done", what.clone()),
+            Err(ReloadError::Refused(_)) => ("refused", String::new()),
+            Err(ReloadError::Halfway(_)) => ("failed", String::new()),
+        };
+        let recorded = tokio::task::spawn_blocking(move || asked.outcome(outcome, &[("changed", what)])).await;
+        if !matches!(recorded, Ok(Ok(()))) {
+            tracing::error!("the outcome of a reload could not be recorded; it stands as asked for");
+        }
+        done
+    }
+
+    async fn planned(&mut self, floor: &Floor, logs: &Logs) -> Result<String, ReloadError> {
         let (next, change) = self.plan(floor).await.map_err(ReloadError::Refused)?;
         self.apply(&change, &next, floor, logs).await.map_err(ReloadError::Halfway)?;
         self.current = next;

@@ -7,6 +7,7 @@
 use serde::Serialize;
 use std::borrow::Cow;
 use tidegate_model::Millis;
+use tidegate_model::mask::mask_text;
 use tidegate_model::output::Refusal;
 use tidegate_model::port::{AuthError, PortError};
 use tidegate_model::problem as table;
@@ -33,9 +34,9 @@ struct Wire<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
-    detail: &'a str,
+    detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'a str>,
+    field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
 }
@@ -46,8 +47,9 @@ impl Serialize for Problem {
             r#type: format!("{}{}", table::URI, self.slug),
             title: self.title,
             status: self.status,
-            detail: &self.detail,
-            field: self.field.as_deref(),
+            // What a client sent may stand in both, and what was sent may be somebody's number.
+            detail: mask_text(&self.detail),
+            field: self.field.as_deref().map(mask_text),
             retry_after_ms: self.retry_after.map(|span| span.0),
         }
         .serialize(serializer)

@@ -61,6 +61,15 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             .enumerate()
             .map(|(at, text)| (format!("place-{at}"), text.into()))
             .collect(),
+        "api_tokens" => vec![
+            ("whole".into(), format!("tg_0123456789ab_{}", "0f".repeat(32)).into_bytes()),
+            ("short".into(), b"tg_0123456789ab_".to_vec()),
+        ],
+        "audit_records" => vec![("asked".into(), RECORD.into())],
+        "masking" => vec![
+            ("numbers".into(), "1 3800 1380-00 ID 11010519491231002X, 4111 1111 1111 1111 tg_0123456789ab_00".into()),
+            ("words".into(), "lin@shop.example eyJhbGciOiJIUzI1NiJ9.e30.c2ln １３８".into()),
+        ],
         _ => Vec::new(),
     }
 }
@@ -104,6 +113,9 @@ fn hook_files() -> Vec<(String, Vec<u8>)> {
         ("letters".into(), encode_letters(letters.iter())),
     ]
 }
+
+/// A record of the audit, with a tenant and details.
+const RECORD: &str = r#"{"n":1,"at_ms":1800000000000,"action":"policy.activate","actor":{"name":"ada","role":"admin","token":"0123456789ab","from":"127.0.0.1"},"tenant":1,"outcome":"asked","of":null,"details":{"path":"/v1/tenants/1/policy"},"prev":"0000000000000000000000000000000000000000000000000000000000000000","hash":"00000000000000000000000000000000000000000000000000000000000000ff"}"#;
 
 /// A customer's frames, one a line; the last two are refused.
 const WEB: &str = r#"{"type":"begin","client_msg_id":"1","queue":"retail","class":"vip","tags":["red"],"skills":{"english":3},"preferred":"2a"}

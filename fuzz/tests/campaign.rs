@@ -103,7 +103,10 @@ campaigns!(
     uploads,
     event_records,
     webhook_files,
-    event_places
+    event_places,
+    api_tokens,
+    audit_records,
+    masking
 );
 
 #[test]

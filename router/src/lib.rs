@@ -11,6 +11,8 @@
 
 // Under the checker of schedules only the cell is built, with what it stands on.
 #[cfg(not(shuttle))]
+pub mod audit;
+#[cfg(not(shuttle))]
 pub mod auth;
 pub mod blobs;
 pub mod cell;

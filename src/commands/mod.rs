@@ -1,6 +1,7 @@
 //! One module a command.
 
 mod api;
+mod audit;
 mod config;
 mod demo;
 mod journal;
@@ -31,6 +32,7 @@ pub fn run(cli: Cli, variables: impl Iterator<Item = (OsString, OsString)>) -> R
         Command::Serve(_) => Ok(()),
         Command::Replay(args) => replay::run(&args),
         Command::Journal(command) => journal::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Config(command) => config::run(&command, &environment),
         Command::Api(command) => api::run(&command),
     }

@@ -15,8 +15,7 @@ use crate::supervise;
 use anyhow::Context;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use tidegate_channels::Key;
-use tidegate_router::auth::Scope;
+use tidegate_router::auth::Role;
 use tidegate_router::cell::CellConfig;
 use tidegate_router::http::{Rate, RateLimits};
 use tidegate_router::live::LiveConfig;
@@ -68,9 +67,9 @@ fn prepare(args: &Serve, environment: Environment) -> Result<Prepared, Failure> 
     };
     std::fs::create_dir_all(dir.path()).with_context(|| format!("{} cannot be made", dir.path().display()))?;
     let drawn = if checked.tokens.is_empty() { Some(random_token()?) } else { None };
-    let own: Vec<_> = drawn.iter().map(|token| ("local".to_owned(), Scope::Admin, token.clone())).collect();
+    let own: Vec<_> = drawn.iter().map(|token| ("local".to_owned(), Role::Admin, token.clone())).collect();
     let admins = checked.tokens.iter().chain(&own).cloned().collect();
-    let key = Key::new("k1", secret(dir.path())?);
+    let secret = secret(dir.path())?;
     let node = NodeConfig {
         name: "tidegate".into(),
         cell: CellConfig { segment_bytes: checked.segment_bytes, retain: checked.retain, ..CellConfig::default() },
@@ -85,7 +84,8 @@ fn prepare(args: &Serve, environment: Environment) -> Result<Prepared, Failure> 
     let rates = RateLimits { failures, ..RateLimits::default() };
     let listen = args.listen.clone().unwrap_or_else(|| checked.listen.clone());
     let (inboxes, files) = (checked.inboxes.clone(), checked.files.clone());
-    let floor = FloorConfig { listen, node, inboxes, files, key, admins, rates, tune: |_| {} };
+    let oidc = checked.oidc.clone();
+    let floor = FloorConfig { listen, node, inboxes, files, secret, oidc, admins, rates, tune: |_| {} };
     let path = args.config.clone().unwrap_or_default();
     Ok(Prepared { floor, dir, drawn, reloader: Reloader { path, environment, current: checked, drawn: own } })
 }

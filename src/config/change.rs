@@ -51,6 +51,7 @@ pub fn change(old: &Checked, new: &Checked) -> Result<Change, Vec<String>> {
     differs("retain_gib", old.retain != new.retain);
     differs("files, or an inbox's media_types,", old.files != new.files);
     differs("log.format", old.log.1 != new.log.1);
+    differs("[oidc] or an agent's login", old.oidc != new.oidc);
     let (before, after) = (by_id(&old.tenants), by_id(&new.tenants));
     for id in before.keys().chain(after.keys()) {
         differs(&format!("the list of tenants (tenant {id})"), before.contains_key(id) != after.contains_key(id));

@@ -4,7 +4,7 @@
 //! the variable that gave the value. A fault of the TOML itself, or of a policy, ends the reading of that file only. Nothing
 //! is started here, and no token is ever part of a message.
 
-use super::file::{Admin, Agent, Face, File, Files, Inbox, LogFormat, Scope, Tenant};
+use super::file::{Admin, Agent, Face, File, Files, Inbox, LogFormat, Role, Tenant};
 use super::layers::{Environment, Path as Field, Places, layers};
 use crate::floor::FileSettings;
 use anyhow::{Context, anyhow};
@@ -46,7 +46,9 @@ pub struct Checked {
     /// Files: limits of the store, and kinds by inbox.
     pub files: FileSettings,
     /// Administration tokens with whose they are and what they permit.
-    pub tokens: Vec<(String, auth::Scope, String)>,
+    pub tokens: Vec<(String, auth::Role, String)>,
+    /// Sign-in of people.
+    pub oidc: Option<auth::OidcConfig>,
 }
 
 /// Reads and checks a configuration and every file that it names, without an environment.
@@ -120,6 +122,7 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
         read_media_types(tenant, &at, &mut files, faults);
         tenants.extend(read_tenant(base, tenant, &at, faults));
     }
+    let oidc = super::people::read_oidc(base, &file, faults);
     if file.tenant.is_empty() {
         let problem = "at least one [[tenant]] is needed; see `tidegate config example`";
         faults.add(&Field::key("tenant"), "tenant", problem);
@@ -134,18 +137,19 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
         inboxes,
         files,
         tokens,
+        oidc,
     }
 }
 
 /// Faults of one configuration.
-struct Faults<'a> {
+pub(super) struct Faults<'a> {
     places: &'a Places,
     /// Each with where it stands, in bytes.
     found: Vec<(usize, String)>,
 }
 
 impl Faults<'_> {
-    fn add(&mut self, at: &Field, field: &str, problem: impl Display) {
+    pub(super) fn add(&mut self, at: &Field, field: &str, problem: impl Display) {
         let line = format!("{}: {field}: {problem}", self.places.place(at));
         self.found.push((self.places.order(at), line));
     }
@@ -171,7 +175,7 @@ fn unknown(wrong: &str, names: &[&str]) -> String {
     format!("unknown name \"{wrong}\"; {remedy}")
 }
 
-fn read_tokens(base: &Path, admins: &[Admin], faults: &mut Faults<'_>) -> Vec<(String, auth::Scope, String)> {
+fn read_tokens(base: &Path, admins: &[Admin], faults: &mut Faults<'_>) -> Vec<(String, auth::Role, String)> {
     let mut tokens = Vec::new();
     // Filled as at the start, so that what would fail there fails here.
     let mut table = Admins::new([0; 32]);
@@ -179,18 +183,22 @@ fn read_tokens(base: &Path, admins: &[Admin], faults: &mut Faults<'_>) -> Vec<(S
         let at = Field::key("admin").at(index);
         let field = format!("admin \"{}\".token_file", admin.name);
         let file = base.join(&admin.token_file);
-        let scope = scope(admin.scope);
+        let role = role(admin.scope);
         if admin.name.is_empty() || admin.name.len() > NAME_BYTES_MAX {
             faults.add(&at.then("name"), "admin.name", format!("1 to {NAME_BYTES_MAX} bytes: the audit names its holder"));
+        }
+        if role == auth::Role::Agent {
+            let problem = "an agent has a seat: sign in, or draw a token with POST /v1/tenants/{tenant}/seats/{seat}/token";
+            faults.add(&at.then("scope"), "admin.scope", problem);
         }
         match std::fs::read_to_string(&file) {
             Ok(text) => {
                 let token = text.lines().next().unwrap_or("").trim().to_owned();
-                if let Err(error) = table.add(&token, AdminGrant { name: admin.name.clone(), scope, tenant: None }) {
+                if let Err(error) = table.add(&token, AdminGrant::of_node(admin.name.clone(), role)) {
                     let remedy = "draw one with `openssl rand -hex 32`";
                     faults.add(&at.then("token_file"), &field, format!("{}: {error}; {remedy}", file.display()));
                 }
-                tokens.push((admin.name.clone(), scope, token));
+                tokens.push((admin.name.clone(), role, token));
             }
             Err(error) => {
                 let problem = format!("{}: {error}; make the file with the token as its first line", file.display());
@@ -201,11 +209,14 @@ fn read_tokens(base: &Path, admins: &[Admin], faults: &mut Faults<'_>) -> Vec<(S
     tokens
 }
 
-const fn scope(scope: Scope) -> auth::Scope {
-    match scope {
-        Scope::Viewer => auth::Scope::Viewer,
-        Scope::Operator => auth::Scope::Operator,
-        Scope::Admin => auth::Scope::Admin,
+pub(super) const fn role(role: Role) -> auth::Role {
+    match role {
+        Role::Viewer => auth::Role::Viewer,
+        Role::Agent => auth::Role::Agent,
+        Role::Supervisor => auth::Role::Supervisor,
+        Role::Operator => auth::Role::Operator,
+        Role::Planner => auth::Role::Planner,
+        Role::Admin => auth::Role::Admin,
     }
 }
 

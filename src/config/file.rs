@@ -35,6 +35,9 @@ pub struct File {
     /// Administration tokens.
     #[serde(default)]
     pub admin: Vec<Admin>,
+    /// Sign-in of people by an OpenID Connect provider.
+    #[serde(default)]
+    pub oidc: Option<Oidc>,
     /// Tenants: at least one.
     #[serde(default)]
     pub tenant: Vec<Tenant>,
@@ -104,22 +107,81 @@ impl Default for Files {
 pub struct Admin {
     /// Whose.
     pub name: String,
-    /// What it permits.
-    pub scope: Scope,
+    /// What its holder is to the floor; docs/operating/roles.md says what each role may do.
+    pub scope: Role,
     /// A file whose first line is the token, 32 bytes or more; relative to this file.
     pub token_file: PathBuf,
 }
 
-/// What a token permits.
+/// What somebody is to the floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Reads figures and states.
+pub enum Role {
+    /// Watches figures.
     Viewer,
-    /// Changes the roster.
+    /// Serves customers at a seat: by sign-in alone, no configured token has it.
+    Agent,
+    /// Watches and helps agents.
+    Supervisor,
+    /// Runs the floor and the platform's programs.
     Operator,
-    /// Changes policies, drains.
+    /// Plans: reads figures and tries policies.
+    Planner,
+    /// Everything but a seat.
     Admin,
+}
+
+/// Sign-in of people by an OpenID Connect provider.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// The provider's issuer, as https://HOST[/PATH]; its description is fetched from below it.
+    pub issuer: String,
+    /// This node's name at the provider.
+    pub client_id: String,
+    /// A file whose first line is the node's secret at the provider; relative to this file. None for a public client.
+    pub client_secret_file: Option<PathBuf>,
+    /// Where browsers reach this node, as https://HOST[:PORT]; the provider must know it with /v1/auth/oidc/callback behind it.
+    pub redirect: String,
+    /// Scopes beside `openid`.
+    #[serde(default = "scopes")]
+    pub scopes: Vec<String>,
+    /// The claim that says what a person is: a text or a list of texts.
+    #[serde(default = "role_claim")]
+    pub role_claim: String,
+    /// A claim that holds an agent's seat number; the tenant is then the map's.
+    pub seat_claim: Option<String>,
+    /// The claim that is an agent's `login` otherwise. An `email` counts only when the provider says that it verified it.
+    #[serde(default = "login_claim")]
+    pub login_claim: String,
+    /// From a value of the role claim to a role: at least one; the first that fits counts.
+    #[serde(default)]
+    pub map: Vec<OidcMap>,
+}
+
+/// What a value of the role claim makes of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OidcMap {
+    /// The value.
+    pub value: String,
+    /// The role.
+    pub role: Role,
+    /// The one tenant that it reaches; all without it.
+    #[schemars(range(min = 1))]
+    pub tenant: Option<u32>,
+}
+
+fn scopes() -> Vec<String> {
+    vec!["email".into(), "profile".into()]
+}
+
+fn role_claim() -> String {
+    "roles".into()
+}
+
+fn login_claim() -> String {
+    "email".into()
 }
 
 /// A tenant.
@@ -215,4 +277,6 @@ pub struct Agent {
     /// Cost of a contact, in milliseconds of virtual wait.
     #[serde(default)]
     pub cost_ms: i64,
+    /// By which login the agent signs in, such as lin@shop.example; see `oidc.login_claim`.
+    pub login: Option<String>,
 }

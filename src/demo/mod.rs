@@ -26,7 +26,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_channels::{Inbox, Key};
+use tidegate_channels::Inbox;
 use tidegate_model::limits::Limits;
 use tidegate_model::{TenantId, Timestamp};
 use tidegate_router::cell::{CellConfig, Retain};
@@ -143,13 +143,14 @@ fn floor_config(plan: &Plan) -> anyhow::Result<FloorConfig> {
         site_keys: None,
         face: tidegate_channels::config::Face::named(customer::INBOX),
     };
-    let key = Key::new("demo", random()?.to_vec());
+    let secret = random()?.to_vec();
     Ok(FloorConfig {
         listen: "127.0.0.1:0".into(),
         node,
         inboxes: vec![inbox],
         files: FileSettings::default(),
-        key,
+        secret,
+        oidc: None,
         admins: Vec::new(),
         rates: Default::default(),
         tune: |_| {},

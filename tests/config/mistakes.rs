@@ -129,7 +129,7 @@ const MISTAKES: [Mistake; 54] = [
         "[[tenant]]",
         "[[admin]]\nname = \"ops\"\nscope = \"root\"\ntoken_file = \"ops.token\"\n\n[[tenant]]",
         "root",
-        &["unknown variant `root`", "`viewer`, `operator`, `admin`"],
+        &["unknown variant `root`", "`viewer`, `agent`, `supervisor`, `operator`, `planner`, `admin`"],
     ),
     // Policies.
     Mistake(

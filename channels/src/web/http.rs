@@ -83,9 +83,11 @@ fn place(shared: &Arc<Shared>) -> Result<Slot, Problem> {
     })
 }
 
-/// The token of `Authorization: Bearer`.
+/// The token of `Authorization: Bearer`. Two headers are none: two readers of one request must not find two holders.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get("authorization").and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "))
+    let mut values = headers.get_all("authorization").iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    value.to_str().ok().and_then(|text| text.strip_prefix("Bearer "))
 }
 
 pub(crate) fn admit(shared: &Shared, headers: &HeaderMap, query: Option<&str>) -> Result<Admission, Problem> {

@@ -7,5 +7,6 @@ pub mod core;
 pub mod journal;
 pub mod model;
 pub mod router;
+pub mod security;
 pub mod sim;
 pub mod tenant;

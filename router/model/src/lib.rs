@@ -6,7 +6,7 @@
 //! matter (policies, profiles, limits) travels inside an entry as opaque bytes that `tidegate-core` decodes.
 //!
 //! Reading order: [`ids`], [`time`], [`name`], [`limits`], [`policy`], [`input`], [`output`], [`record`], [`codec`], [`file`],
-//! [`port`], [`problem`]; [`bucket`] is the one small machine that the edges on both sides share.
+//! [`port`], [`problem`], [`mask`]; [`bucket`] is the one small machine that the edges on both sides share.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod file;
 pub mod ids;
 pub mod input;
 pub mod limits;
+pub mod mask;
 pub mod name;
 pub mod output;
 pub mod policy;

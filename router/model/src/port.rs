@@ -293,6 +293,15 @@ pub trait Authenticator: Send + Sync + 'static {
     fn agent(&self, token: &str) -> Result<AgentGrant, AuthError>;
 }
 
+/// Who draws agents' tokens for others: sign-in of people, and the platform's programs.
+pub trait DeskTokens: Send + Sync + 'static {
+    /// A desk token for a seat, good for `life_s` seconds.
+    ///
+    /// # Errors
+    /// [`AuthError::Malformed`] when it cannot be signed.
+    fn desk_token(&self, grant: &AgentGrant, life_s: u64) -> Result<alloc::string::String, AuthError>;
+}
+
 /// A customer's proven identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CustomerGrant {

@@ -75,6 +75,13 @@ pub const PROBLEMS: &[ProblemType] = &[
         ["Write into the open contact, or let it leave first.", "在当前联络中继续，或先让其结束。"],
     ),
     row(
+        "audit-failed",
+        503,
+        ["The act cannot be recorded", "操作无法记录"],
+        ["An administrative act is recorded before it is done; the audit cannot be written, so nothing was done.", "管理操作须先写入审计；审计无法写入，因此未执行。"],
+        ["Customers and agents are served on. Free the disk, then restart the node.", "客户与坐席不受影响。释放磁盘空间后重启节点。"],
+    ),
+    row(
         "bad-field",
         422,
         ["A field is not what it must be", "字段不符合要求"],
@@ -308,6 +315,13 @@ pub const PROBLEMS: &[ProblemType] = &[
         ["Wait until old ones go, or raise the limit.", "等待旧文件清理，或提高上限。"],
     ),
     row(
+        "no-sign-in",
+        404,
+        ["Sign-in of people is not configured", "未配置人员登录"],
+        ["The node has no sign-in provider.", "本节点未配置登录服务。"],
+        ["Use a token, or configure [oidc].", "使用令牌，或配置 [oidc]。"],
+    ),
+    row(
         "no-such-route",
         404,
         ["Nothing is there", "此处无内容"],
@@ -425,6 +439,20 @@ pub const PROBLEMS: &[ProblemType] = &[
         ["Read again from 0.", "从 0 重新读取。"],
     ),
     row(
+        "sign-in-refused",
+        401,
+        ["The sign-in does not hold", "登录无效"],
+        ["The sign-in was used, took too long, began in another browser, or the identity does not hold.", "登录已被使用、超时、来自另一浏览器，或身份凭据无效。"],
+        ["Start again.", "重新开始登录。"],
+    ),
+    row(
+        "sign-in-unavailable",
+        503,
+        ["People cannot sign in now", "暂时无法登录"],
+        ["The sign-in provider does not answer as it must. Tokens go on working.", "登录服务未正常应答。令牌不受影响。"],
+        ["Try again later; see the node's log.", "稍后再试；查看节点日志。"],
+    ),
+    row(
         "timeout",
         503,
         ["The request took too long", "请求超时"],
@@ -465,6 +493,13 @@ pub const PROBLEMS: &[ProblemType] = &[
         ["Too many of them", "数量过多"],
         ["The connection holds as many of these as it may.", "该连接持有的数量已达上限。"],
         ["Let some go first.", "先释放一些。"],
+    ),
+    row(
+        "too-many-tokens",
+        507,
+        ["There are too many tokens", "令牌过多"],
+        ["The node keeps at most 1,024 API tokens that are good.", "本节点最多保留 1,024 个有效 API 令牌。"],
+        ["Revoke some.", "撤销一些令牌。"],
     ),
     row(
         "too-many-values",
@@ -597,6 +632,13 @@ pub const PROBLEMS: &[ProblemType] = &[
             "本节点没有该租户，或令牌无权访问；不说明是哪一种。",
         ],
         ["Check the id and the token.", "检查编号与令牌。"],
+    ),
+    row(
+        "unknown-token",
+        404,
+        ["No such token", "没有该令牌"],
+        ["No API token has this id, it has ended, or it is not within reach; which is not told.", "没有该编号的 API 令牌、已失效，或无权访问；不说明是哪一种。"],
+        ["GET /v1/tokens lists them.", "GET /v1/tokens 可列出。"],
     ),
     row(
         "unknown-webhook",

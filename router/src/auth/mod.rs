@@ -1,14 +1,27 @@
-//! Administrators' bearer tokens: kept as keyed BLAKE3 hashes, compared in constant time, each with a scope and a reach.
+//! Who may do what, and by which token: roles, administrators' configured tokens, and API tokens.
+//!
+//! Configured tokens are kept as keyed BLAKE3 hashes, compared in constant time, each with a role and a reach.
 //!
 //! It refuses to know the tokens themselves after they were added: a dump of a node's memory or configuration gives hashes
 //! under a key that is drawn at start. Every lookup walks the whole table, so its time tells nothing about a near miss.
 //!
 //! Customers' and agents' tokens are the channels' matter (`Authenticator` of the model's ports).
 //!
-//! Drive it: [`Admins::new`] with a random key, [`Admins::add`] for each configured token, [`Admins::check`] per request.
+//! Drive it: [`Admins::new`] with a random key, [`Admins::add`] for each configured token, [`Admins::check`] per request;
+//! [`Tokens`] for those that the API makes, [`Role::may`] for what they permit.
+
+mod oidc;
+mod role;
+mod tokens;
+
+pub use oidc::{KEYS_AGAIN, KEYS_KEPT, OidcConfig, OidcError, PENDING_KEPT, PENDING_MAX, Person, Provider, RoleOf, Started};
+pub use role::{NoRole, Permission, Role, TABLE};
+pub use tokens::{
+    GRACE_S_MAX, LIFE_S_MAX, LIFE_S_MIN, Minted, NewToken, TOKEN_BYTES, TOKENS_MAX, TokenText, TokenView, Tokens, TokensError,
+};
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use tidegate_model::ids::TenantId;
+use tidegate_model::ids::{SeatId, TenantId};
 
 /// Fewest bytes of a token: fewer can be guessed.
 pub const ADMIN_TOKEN_BYTES_MIN: usize = 32;
@@ -17,26 +30,26 @@ pub const ADMIN_TOKENS_MAX: usize = 256;
 /// Longest bearer token, in bytes.
 pub const ADMIN_TOKEN_BYTES_MAX: usize = 512;
 
-/// What a token permits. Each scope includes the ones before it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Scope {
-    /// Reads figures and states.
-    Viewer,
-    /// Changes the roster, reads transcripts.
-    Operator,
-    /// Changes policies and accounts, drains the node.
-    Admin,
-}
-
 /// What a checked token permits, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AdminGrant {
     /// Whose token it is; for the audit, never a secret.
     pub name: String,
-    /// What it permits.
-    pub scope: Scope,
+    /// What it is to the floor.
+    pub role: Role,
     /// The one tenant it reaches; none for all.
     pub tenant: Option<TenantId>,
+    /// The seat of an agent.
+    pub seat: Option<SeatId>,
+    /// Public id of the token, for the audit; empty for a configured one.
+    pub token: String,
+}
+
+impl AdminGrant {
+    /// The grant of a configured token: the whole node, no seat.
+    pub fn of_node(name: impl Into<String>, role: Role) -> Self {
+        Self { name: name.into(), role, tenant: None, seat: None, token: String::new() }
+    }
 }
 
 /// Why a token was not added.
@@ -66,17 +79,6 @@ pub enum AdminsError {
 pub struct Admins {
     key: [u8; 32],
     rows: Vec<([u8; 32], AdminGrant)>,
-}
-
-impl Scope {
-    /// The word for it in configuration and errors.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
 }
 
 impl Admins {

@@ -5,19 +5,19 @@ use super::*;
 #[test]
 fn administrators_are_found_by_their_token_alone() {
     let mut admins = Admins::new([7; 32]);
-    let grant = |name: &str, scope| AdminGrant { name: name.to_owned(), scope, tenant: None };
+    let grant = |name: &str, role| AdminGrant::of_node(name, role);
     let (ada, vic) = ("ada-0123456789abcdef0123456789abcdef", "vic-0123456789abcdef0123456789abcdef");
-    admins.add(ada, grant("ada", Scope::Admin)).expect("added");
-    admins.add(vic, grant("vic", Scope::Viewer)).expect("added");
-    assert_eq!(admins.check(ada).map(|g| (g.name.as_str(), g.scope)), Some(("ada", Scope::Admin)));
-    assert_eq!(admins.check(vic).map(|g| (g.name.as_str(), g.scope)), Some(("vic", Scope::Viewer)));
+    admins.add(ada, grant("ada", Role::Admin)).expect("added");
+    admins.add(vic, grant("vic", Role::Viewer)).expect("added");
+    assert_eq!(admins.check(ada).map(|g| (g.name.as_str(), g.role)), Some(("ada", Role::Admin)));
+    assert_eq!(admins.check(vic).map(|g| (g.name.as_str(), g.role)), Some(("vic", Role::Viewer)));
     assert_eq!(admins.check(""), None);
     assert_eq!(admins.check(&ada[..ada.len() - 1]), None);
     assert_eq!(admins.check(&"x".repeat(ADMIN_TOKEN_BYTES_MAX * 10)), None);
-    assert_eq!(admins.add("short", grant("eve", Scope::Admin)), Err(AdminsError::Length { name: "eve".to_owned(), found: 5 }));
-    assert_eq!(admins.add(ada, grant("eve", Scope::Admin)), Err(AdminsError::Repeated { name: "eve".to_owned() }));
+    assert_eq!(admins.add("short", grant("eve", Role::Admin)), Err(AdminsError::Length { name: "eve".to_owned(), found: 5 }));
+    assert_eq!(admins.add(ada, grant("eve", Role::Admin)), Err(AdminsError::Repeated { name: "eve".to_owned() }));
     for i in 2..ADMIN_TOKENS_MAX {
-        admins.add(&format!("{i:064}"), grant("many", Scope::Viewer)).expect("up to the limit");
+        admins.add(&format!("{i:064}"), grant("many", Role::Viewer)).expect("up to the limit");
     }
-    assert_eq!(admins.add(&"z".repeat(64), grant("one more", Scope::Viewer)), Err(AdminsError::TooMany));
+    assert_eq!(admins.add(&"z".repeat(64), grant("one more", Role::Viewer)), Err(AdminsError::TooMany));
 }

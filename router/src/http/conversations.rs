@@ -12,7 +12,7 @@ use super::json::Fields;
 use super::names::Names;
 use super::problem::Problem;
 use super::{Api, once};
-use crate::auth::Scope;
+use crate::auth::Permission;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
@@ -331,7 +331,7 @@ async fn listed(
     default: Filter,
     only_open: bool,
 ) -> Result<(TenantId, Vec<ConversationView>, Names, Option<String>), Problem> {
-    let (_, tenant) = api.allow_at(headers, Scope::Viewer, tenant)?;
+    let (_, tenant) = api.allow_at(headers, Permission::ReadFloor, tenant)?;
     let query = Query::read(query, &["state", "after", "max"])?;
     let filter = Filter::read(query.value("state"), default, only_open)?;
     let max = query.integer("max", 1..=PAGE_MAX, 100)? as usize;
@@ -390,7 +390,7 @@ pub(super) async fn contact(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Contact>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     let id = ContactId(gate::id("contact", &contact)?);
     Query::read(query.as_deref(), &[])?;
     let mut from = Some(0);
@@ -421,7 +421,7 @@ pub(super) async fn one(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Conversation>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     let id = gate::conversation(&conversation)?;
     Query::read(query.as_deref(), &[])?;
     let view = resident(&api, tenant, id).await?;
@@ -445,7 +445,7 @@ pub(super) async fn messages(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<TranscriptPage>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Operator, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadTranscripts, &tenant)?;
     let query = Query::read(query.as_deref(), &["after", "max"])?;
     let after = query.integer("after", 0..=u64::from(u32::MAX), 0)? as u32;
     let max = query.integer("max", 1..=PAGE_MAX, 100)? as usize;
@@ -546,7 +546,7 @@ pub(super) struct Ready {
 /// What every act passes before it is read.
 pub(super) async fn ready(
     api: &Api,
-    scope: Scope,
+    scope: Permission,
     tenant: &str,
     path: &str,
     query: Option<&str>,
@@ -569,7 +569,7 @@ pub(super) async fn begin(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let ready = match ready(&api, Scope::Operator, &tenant, "conversations", query.as_deref(), &headers, body).await {
+    let ready = match ready(&api, Permission::ActAsCustomer, &tenant, "conversations", query.as_deref(), &headers, body).await {
         Ok(ready) => ready,
         Err(problem) => return problem.into_response(),
     };
@@ -631,7 +631,7 @@ async fn act(
         let id = gate::conversation(&conversation);
         // One spelling of the path, however many zeros stand before the id.
         let path = format!("conversations/{:x}/{name}", id.as_ref().map_or(0, |id| id.0));
-        let ready = ready(&api, Scope::Operator, &tenant, &path, query.as_deref(), &headers, body).await?;
+        let ready = ready(&api, Permission::ActAsCustomer, &tenant, &path, query.as_deref(), &headers, body).await?;
         Ok((id?, ready))
     };
     let (id, ready) = match prepared.await {

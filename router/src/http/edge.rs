@@ -39,8 +39,7 @@ fn admitted(api: &Api, address: Option<IpAddr>, request: &Request) -> Result<Opt
     if let Some(address) = address {
         rates.address(address)?;
     }
-    let admins = api.admins();
-    let grant = gate::bearer(request.headers()).and_then(|token| admins.check(token));
+    let grant = gate::bearer(request.headers()).and_then(|token| api.holder(token));
     grant.map(|grant| rates.token(&grant.name)).transpose()
 }
 

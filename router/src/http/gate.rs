@@ -5,7 +5,7 @@
 
 use super::Api;
 use super::problem::Problem;
-use crate::auth::{AdminGrant, Scope};
+use crate::auth::{AdminGrant, Permission};
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -18,7 +18,7 @@ pub const QUERY_BYTES_MAX: usize = 1_024;
 
 impl Api {
     /// The grant of a request's token, when it permits `need` everywhere.
-    pub(super) fn allow(&self, headers: &HeaderMap, need: Scope) -> Result<AdminGrant, Problem> {
+    pub(super) fn allow(&self, headers: &HeaderMap, need: Permission) -> Result<AdminGrant, Problem> {
         let grant = self.grant(headers, need)?;
         if grant.tenant.is_some() {
             return Err(forbidden("this token reaches one tenant; a token for the whole node is needed"));
@@ -27,7 +27,7 @@ impl Api {
     }
 
     /// The grant of a request's token, when it permits `need` at a tenant that exists here.
-    pub(super) fn allow_at(&self, headers: &HeaderMap, need: Scope, tenant: &str) -> Result<(AdminGrant, TenantId), Problem> {
+    pub(super) fn allow_at(&self, headers: &HeaderMap, need: Permission, tenant: &str) -> Result<(AdminGrant, TenantId), Problem> {
         let grant = self.grant(headers, need)?;
         let id = decimal(tenant).and_then(|id| u32::try_from(id).ok()).map(TenantId);
         let reaches = |id: &TenantId| grant.tenant.is_none_or(|only| only == *id) && self.node().has_tenant(*id);
@@ -41,32 +41,46 @@ impl Api {
         }
     }
 
-    pub(super) fn grant(&self, headers: &HeaderMap, need: Scope) -> Result<AdminGrant, Problem> {
-        let Some(token) = bearer(headers) else {
-            return Err(unauthorised("send the header Authorization: Bearer <token>"));
-        };
-        let admins = self.admins();
-        let Some(grant) = admins.check(token) else {
-            return Err(unauthorised("the token is not known here"));
-        };
-        if grant.scope < need {
-            return Err(forbidden(format!("the scope {:?} is needed; this token has {:?}", need.word(), grant.scope.word())));
+    /// The grant of a request's token, when it permits `need` anywhere: the caller looks at its reach.
+    pub(super) fn grant(&self, headers: &HeaderMap, need: Permission) -> Result<AdminGrant, Problem> {
+        let grant = self.who(headers)?;
+        if !grant.role.may(need) {
+            let roles: Vec<_> = need.roles().iter().map(|role| role.word()).collect();
+            let detail = format!("{need} is needed (roles: {}); this token is of the role {}", roles.join(", "), grant.role);
+            return Err(forbidden(detail));
         }
-        Ok(grant.clone())
+        Ok(grant)
+    }
+
+    /// The holder of a request's token.
+    pub(super) fn who(&self, headers: &HeaderMap) -> Result<AdminGrant, Problem> {
+        let Some(token) = bearer(headers) else {
+            return Err(unauthorised("send the header Authorization: Bearer <token>, once"));
+        };
+        self.holder(token).ok_or_else(|| unauthorised("the token is not known here"))
+    }
+
+    /// The holder of a token: one that the API made, or a configured one.
+    pub(super) fn holder(&self, token: &str) -> Option<AdminGrant> {
+        let made = self.security().and_then(|security| security.tokens.check(token));
+        made.or_else(|| self.admins().check(token).cloned())
     }
 }
 
-/// The bearer token of a request.
+/// The bearer token of a request. Two headers, or a token with anything around it, are no token: two readers of one request
+/// must not find two holders.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && token.bytes().all(|byte| byte.is_ascii_graphic())).then_some(token)
 }
 
 fn unauthorised(detail: &'static str) -> Problem {
     Problem::of("unauthorised", detail).at("Authorization")
 }
 
-fn forbidden(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
+pub(super) fn forbidden(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::of("forbidden", detail).at("Authorization")
 }
 

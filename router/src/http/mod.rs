@@ -11,6 +11,7 @@ mod conversations;
 mod document;
 mod edge;
 mod gate;
+mod guard;
 mod idempotency;
 mod json;
 mod names;
@@ -23,20 +24,25 @@ mod rates;
 mod roster;
 mod seats;
 mod shape;
+mod signin;
 mod status;
 mod stream;
+mod tokens;
 mod wall;
 mod webhooks;
 
 pub use conversations::{ACT_BYTES_MAX, CUSTOMER_BYTES_MAX};
 pub use document::{openapi, openapi_text};
 pub use gate::QUERY_BYTES_MAX;
+pub use guard::{ACTS, Act, REFUSED_MAX, REFUSED_WINDOW, Security};
 pub use idempotency::{KEPT_FOR, KEY_BYTES_MAX, KEYS_MAX};
 pub use json::{DEPTH_MAX, Fields, VALUES_MAX};
 pub use pages::problem_markdown;
 pub use policy::POLICY_BYTES_MAX;
 pub use problem::Problem;
 pub use rates::{RATED_MAX, Rate, RateLimits};
+pub use signin::{COOKIE, SIGN_IN_LIFE_S, SignIn};
+pub use tokens::DESK_LIFE_S_MAX;
 pub use roster::{PROFILE_BYTES_MAX, SKILLS_MAX, UNITS_MAX};
 pub use stream::HEARTBEAT;
 pub use wall::{PUSH as WALL_PUSH, VIEWERS_MAX as WALL_VIEWERS_MAX};
@@ -71,6 +77,7 @@ struct Inner {
     rates: rates::Rates,
     others: Option<OpenApi>,
     texts: OnceLock<(String, String)>,
+    security: OnceLock<Arc<guard::Security>>,
 }
 
 impl Api {
@@ -99,6 +106,7 @@ impl Api {
             rates,
             others,
             texts: OnceLock::new(),
+            security: OnceLock::new(),
         });
         let rated = Arc::downgrade(&inner);
         inner.node.gauges().register("api_rates", RATED_MAX as u64, move || rated.upgrade().map(|inner| inner.rates.len()));
@@ -124,6 +132,19 @@ impl Api {
 
     fn reference(&self) -> &str {
         &self.texts().1
+    }
+
+    /// With API tokens, an audit and sign-in of people. Without them (a router embedded by a program that guards its own
+    /// door) administrative acts are done unrecorded. Once: what was given first stays.
+    #[must_use]
+    pub fn guarded(self, security: Security) -> Self {
+        let _ = self.inner.security.set(Arc::new(security));
+        self
+    }
+
+    /// What [`Self::guarded`] gave.
+    pub fn security(&self) -> Option<&Arc<Security>> {
+        self.inner.security.get()
     }
 
     pub(crate) fn node(&self) -> &NodeHandle {
@@ -164,6 +185,7 @@ pub fn router_within(api: Api, time_max: Duration) -> Router {
         router = op.route(router);
     }
     router
+        .route_layer(axum::middleware::from_fn_with_state(api.clone(), guard::acts))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .with_state(api.clone())

@@ -9,7 +9,7 @@
 
 use super::Api;
 use super::shape;
-use crate::auth::Scope;
+use crate::auth::Permission;
 use axum::Router;
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -37,7 +37,7 @@ pub(super) struct Op {
     tag: &'static str,
     summary: &'static str,
     description: String,
-    scope: Option<Scope>,
+    need: Option<Permission>,
     parameters: Vec<Parameter>,
     bodies: Vec<(&'static str, RefOr<Schema>)>,
     body_required: bool,
@@ -56,7 +56,7 @@ impl Op {
             tag: "",
             summary: "",
             description: String::new(),
-            scope: None,
+            need: None,
             parameters: Vec::new(),
             bodies: Vec::new(),
             body_required: true,
@@ -120,9 +120,9 @@ impl Op {
         self
     }
 
-    /// The scope of the token that it asks for.
-    pub(super) fn needs(mut self, scope: Scope) -> Self {
-        self.scope = Some(scope);
+    /// The permission that it asks for.
+    pub(super) fn needs(mut self, need: Permission) -> Self {
+        self.need = Some(need);
         self.problems.extend(["unauthorised", "forbidden", "internal"]);
         self
     }
@@ -217,9 +217,10 @@ impl Op {
     pub(super) fn describe(&self, document: &mut OpenApi) {
         let mut op = OperationBuilder::new().operation_id(Some(self.id)).tag(self.tag).summary(Some(self.summary));
         let mut description = self.description.clone();
-        if let Some(scope) = self.scope {
+        if let Some(need) = self.need {
             op = op.security(SecurityRequirement::new(TOKEN_SCHEME, Vec::<String>::new()));
-            let sentence = format!("Needs a token of the scope `{}` or above.", scope.word());
+            let roles: Vec<_> = need.roles().iter().map(|role| format!("`{role}`")).collect();
+            let sentence = format!("Needs the permission `{need}`: {}.", roles.join(", "));
             description = if description.is_empty() { sentence } else { format!("{description}\n\n{sentence}") };
         } else {
             op = op.securities(Some(Vec::<SecurityRequirement>::new()));

@@ -5,8 +5,9 @@
 
 use super::op::Op;
 use super::shape::{self, any_text, anything, integer, pattern};
-use super::{conversations, pages, policy, roster, seats, status, stream, wall, webhooks};
-use crate::auth::Scope;
+use super::tokens::DESK_LIFE_S_MAX;
+use super::{conversations, pages, policy, roster, seats, signin, status, stream, tokens, wall, webhooks};
+use crate::auth::{GRACE_S_MAX, LIFE_S_MAX, LIFE_S_MIN, Permission, Role};
 use crate::events::{KINDS, PATTERNS_MAX};
 use crate::webhook::URL_BYTES_MAX;
 use tidegate_model::limits::{BODY_BYTES_MAX, NAME_BYTES_MAX, REQUEST_SKILLS_MAX, REQUEST_TAGS_MAX};
@@ -26,7 +27,79 @@ pub(super) fn all() -> Vec<Op> {
     ops.extend(people());
     ops.extend(policies());
     ops.extend(events());
+    ops.extend(guarded());
     ops
+}
+
+/// Tokens, the audit, sign-in.
+fn guarded() -> Vec<Op> {
+    let object = || Some(("application/json", anything()));
+    let role = || shape::words(&Role::ALL.map(Role::word));
+    let create = [
+        ("name", true, shape::line(1, NAME)),
+        ("role", true, role()),
+        ("tenant", false, integer(0, u64::from(u32::MAX))),
+        ("seat", false, pattern("^([1-9][0-9]{0,18})?$")),
+        ("life_s", false, integer(LIFE_S_MIN, LIFE_S_MAX)),
+    ];
+    let rotate = [("grace_s", false, integer(0, GRACE_S_MAX))];
+    let draw = [("life_s", false, integer(LIFE_S_MIN, DESK_LIFE_S_MAX))];
+    vec![
+        Op::post("/v1/tokens", tokens::create)
+            .named("access", "createToken", "Makes an API token")
+            .says("Its text is in this answer and nowhere else. Nobody makes a token that may more than the maker.")
+            .needs(Permission::ManageTokens)
+            .keyed(false)
+            .reads("CreateToken", shape::object(&create))
+            .answer(201, "The token.", object())
+            .problems(&["too-many-tokens", "audit-failed", "no-such-route"]),
+        Op::get("/v1/tokens", tokens::list)
+            .named("access", "listTokens", "API tokens, without their texts")
+            .needs(Permission::ManageTokens)
+            .answer(200, "All within reach.", object())
+            .problems(&["unknown-parameter", "no-such-route"]),
+        Op::delete("/v1/tokens/{id}", tokens::revoke)
+            .named("access", "revokeToken", "Ends a token at once")
+            .needs(Permission::ManageTokens)
+            .answer(200, "It has ended.", object())
+            .problems(&["unknown-token", "unknown-parameter", "audit-failed", "no-such-route"]),
+        Op::post("/v1/tokens/{id}/rotate", tokens::rotate)
+            .named("access", "rotateToken", "Gives a token another secret; both are good for a while")
+            .needs(Permission::ManageTokens)
+            .keyed(false)
+            .reads("RotateToken", shape::object(&rotate))
+            .answer(200, "The token with its new text.", object())
+            .problems(&["unknown-token", "audit-failed", "no-such-route"]),
+        Op::post("/v1/tenants/{tenant}/seats/{seat}/token", tokens::seat)
+            .named("access", "drawSeatToken", "A short-lived desk token for a page that embeds the desk")
+            .needs(Permission::IssueSeatTokens)
+            .reads("DrawSeatToken", shape::object(&draw))
+            .answer(201, "The token.", object())
+            .problems(&["unknown-seat", "unknown-parameter", "audit-failed", "no-such-route"])
+            .problems(&["busy", "closed", "log-failed"]),
+        Op::get("/v1/audit", tokens::audit)
+            .named("access", "readAudit", "Administrative acts, oldest first")
+            .needs(Permission::ReadAudit)
+            .query("after", integer(0, u64::MAX), "Number of the newest record that the reader has.")
+            .query("limit", integer(1, 1_000), "Most records of the page.")
+            .answer(200, "A page.", object())
+            .problems(&["audit-failed", "no-such-route"]),
+        Op::get("/v1/auth/methods", signin::methods)
+            .named("access", "signInMethods", "How people sign in")
+            .answer(200, "The ways.", object())
+            .problems(&["unknown-parameter"]),
+        Op::get("/v1/auth/oidc/start", signin::start)
+            .named("access", "startSignIn", "Leads a browser to the sign-in provider")
+            .query("return", any_text(), "A path of this node to come back to.")
+            .answer(303, "The way there.", None)
+            .problems(&["no-sign-in", "sign-in-unavailable"]),
+        Op::get("/v1/auth/oidc/callback", signin::callback)
+            .named("access", "finishSignIn", "Where the sign-in provider leads back to")
+            .query("code", any_text(), "The provider's code.")
+            .query("state", any_text(), "The state of the start.")
+            .answer(303, "Back, with a token in the fragment.", None)
+            .problems(&["no-sign-in", "sign-in-refused", "sign-in-unavailable", "forbidden", "audit-failed", "internal"]),
+    ]
 }
 
 fn node() -> Vec<Op> {
@@ -41,25 +114,25 @@ fn node() -> Vec<Op> {
             .problems(&["closed", "log-failed"]),
         Op::get("/metrics", status::metrics)
             .named("node", "metrics", "Figures for Prometheus")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFigures)
             .answer(200, "The figures, in Prometheus' text format.", Some(("text/plain; version=0.0.4; charset=utf-8", any_text())))
             .problems(&["unknown-parameter"]),
         Op::get("/v1/status", status::status)
             .named("node", "status", "Everything that an operator asks first")
             .says("Intake, log, stages, queues, live halves, and each tenant with ledger and limits. Members are added, never changed.")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFigures)
             .answer(200, "The status.", Some(("application/json", status::document_shape())))
             .problems(&["unknown-parameter"]),
         Op::post("/v1/drain", status::drain)
             .named("node", "drain", "Takes the node out of service gracefully")
             .says("Readiness goes down at once; what was taken is decided and answered; then the node ends. Repeating it does nothing more.")
-            .needs(Scope::Admin)
+            .needs(Permission::Drain)
             .answer(202, "It drains.", Some(("application/json", status::drain_shape())))
             .problems(&["unknown-parameter"]),
         Op::get("/v1/wall/events", wall::events)
             .named("metrics", "wallEvents", "A floor at a glance, once a second, as server-sent events")
             .says("The token may come as `token=` for `EventSource`, which cannot set headers. Shape: docs/protocol.md, Wall.")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFigures)
             .query("token", any_text(), "The token, where a header cannot be set.")
             .answer(200, "The stream.", Some(("text/event-stream", any_text())))
             .problems(&["busy"]),
@@ -82,7 +155,7 @@ fn node() -> Vec<Op> {
         Op::get("/v1/tenants/{tenant}/metrics", status::tenant_metrics)
             .named("metrics", "tenantMetrics", "Ledger and limits of a tenant")
             .says("`offered` = `exits` + `open`, always. Each limit with what is used of it.")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFigures)
             .answer(200, "The figures.", Some(("application/json", status::tenant_shape())))
             .problems(&["unknown-parameter"]),
     ]
@@ -111,7 +184,7 @@ fn contacts() -> Vec<Op> {
             .named("conversations", "beginContact", "Begins a contact for a customer of the platform")
             .says("`account` is a channel account of the tenant, `customer` the platform's own id of the customer: the same two always name the \
                    same conversation. A conversation has one open contact at a time.")
-            .needs(Scope::Operator)
+            .needs(Permission::ActAsCustomer)
             .keyed(true)
             .reads("BeginContact", shape::object(&begin))
             .answers::<conversations::Begun>(201, "It began, durably.")
@@ -121,20 +194,20 @@ fn contacts() -> Vec<Op> {
             Op::get("/v1/tenants/{tenant}/conversations", conversations::list)
                 .named("conversations", "listConversations", "Conversations in the machine")
                 .says(listing)
-                .needs(Scope::Viewer)
+                .needs(Permission::ReadFloor)
                 .query("state", shape::words(&conversations::STATES), "Only those: `open` with any open contact, `idle` without, or by who has it.")
                 .answers::<conversations::ConversationPage>(200, "A page."),
             shape::cursor(),
         ),
         Op::get("/v1/tenants/{tenant}/conversations/{conversation}", conversations::one)
             .named("conversations", "readConversation", "A conversation and its open contact")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFloor)
             .answers::<conversations::Conversation>(200, "The conversation.")
             .problems(&["unknown-conversation", "unknown-parameter"]),
         Op::post("/v1/tenants/{tenant}/conversations/{conversation}/messages", conversations::message)
             .named("messages", "sendMessage", "The customer writes")
             .says("Without an open contact it begins one in the account's queue.")
-            .needs(Scope::Operator)
+            .needs(Permission::ActAsCustomer)
             .keyed(true)
             .reads("SendMessage", shape::object(&[("text", true, shape::prose(1, BODY_BYTES_MAX))]))
             .answers::<conversations::Taken>(200, "It was taken, durably.")
@@ -144,7 +217,7 @@ fn contacts() -> Vec<Op> {
             Op::get("/v1/tenants/{tenant}/conversations/{conversation}/messages", conversations::messages)
                 .named("messages", "readMessages", "A conversation's transcript")
                 .says("Items are numbered from 1 without a gap; `after` is a number, 0 for the beginning.")
-                .needs(Scope::Operator)
+                .needs(Permission::ReadTranscripts)
                 .answers::<conversations::TranscriptPage>(200, "A page.")
                 .problems(&["unknown-conversation", "busy", "closed"]),
             integer(0, u64::from(u32::MAX)),
@@ -152,14 +225,14 @@ fn contacts() -> Vec<Op> {
         page(
             Op::get("/v1/tenants/{tenant}/conversations/{conversation}/transcript", conversations::messages)
                 .named("messages", "readTranscript", "The same as `readMessages`")
-                .needs(Scope::Operator)
+                .needs(Permission::ReadTranscripts)
                 .answers::<conversations::TranscriptPage>(200, "A page.")
                 .problems(&["unknown-conversation", "busy", "closed"]),
             integer(0, u64::from(u32::MAX)),
         ),
         Op::post("/v1/tenants/{tenant}/conversations/{conversation}/request-agent", conversations::request_agent)
             .named("conversations", "requestAgent", "The customer asks the bot for an agent")
-            .needs(Scope::Operator)
+            .needs(Permission::ActAsCustomer)
             .keyed(true)
             .reads("RequestAgent", shape::object(&request()))
             .answers::<conversations::Taken>(200, "It waits, durably.")
@@ -168,7 +241,7 @@ fn contacts() -> Vec<Op> {
         Op::post("/v1/tenants/{tenant}/conversations/{conversation}/leave", conversations::leave)
             .named("conversations", "leave", "The customer leaves")
             .says("The contact leaves by `abandoned_waiting`, `abandoned_with_bot` or `customer_left`; an open offer is taken back.")
-            .needs(Scope::Operator)
+            .needs(Permission::ActAsCustomer)
             .keyed(true)
             .reads("Leave", shape::object(&[]))
             .answers::<conversations::Taken>(200, "It was taken, durably.")
@@ -177,14 +250,14 @@ fn contacts() -> Vec<Op> {
             Op::get("/v1/tenants/{tenant}/contacts", conversations::contacts)
                 .named("contacts", "listContacts", "Open contacts: who has each, since when, at which step")
                 .says(format!("{listing} Ended contacts are not kept in the machine: the event stream tells them, the transcript keeps them."))
-                .needs(Scope::Viewer)
+                .needs(Permission::ReadFloor)
                 .query("state", shape::words(&conversations::OPEN_STATES), "Only those, by who has them.")
                 .answers::<conversations::ContactPage>(200, "A page."),
             shape::cursor(),
         ),
         Op::get("/v1/tenants/{tenant}/contacts/{contact}", conversations::contact)
             .named("contacts", "readContact", "An open contact")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFloor)
             .answers::<conversations::Contact>(200, "The contact.")
             .problems(&["unknown-contact", "unknown-parameter"]),
     ]
@@ -209,36 +282,36 @@ fn people() -> Vec<Op> {
         page(
             Op::get("/v1/tenants/{tenant}/agents", roster::agents)
                 .named("agents", "listAgents", "The roster")
-                .needs(Scope::Viewer)
+                .needs(Permission::ReadFloor)
                 .answers::<roster::AgentPage>(200, "A page."),
             ids(),
         ),
         Op::get("/v1/tenants/{tenant}/agents/{agent}", roster::read_one_agent)
             .named("agents", "readAgent", "An agent")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFloor)
             .answers::<roster::Agent>(200, "The agent.")
             .problems(&["unknown-agent", "unknown-parameter"]),
         Op::put("/v1/tenants/{tenant}/agents/{agent}", roster::agent)
             .named("agents", "putAgent", "Adds or changes an agent")
             .says("Waiting contacts are looked at again at once. An agent is not taken out of the roster in this release: sign the seat out.")
-            .needs(Scope::Operator)
+            .needs(Permission::WriteRoster)
             .keyed(false)
             .reads("PutAgent", shape::object(&agent))
             .answer(200, "It is in the log and in force.", Some(("application/json", roster::agent_written())))
             .problems(&writes),
         Op::get("/v1/tenants/{tenant}/accounts", roster::accounts)
             .named("accounts", "listAccounts", "Channel accounts")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFloor)
             .answers::<roster::AccountList>(200, "All of them.")
             .problems(&["unknown-parameter"]),
         Op::get("/v1/tenants/{tenant}/accounts/{account}", roster::read_one_account)
             .named("accounts", "readAccount", "A channel account")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFloor)
             .answers::<roster::Account>(200, "The account.")
             .problems(&["unknown-account", "unknown-parameter"]),
         Op::put("/v1/tenants/{tenant}/accounts/{account}", roster::account)
             .named("accounts", "putAccount", "Adds or changes a channel account")
-            .needs(Scope::Admin)
+            .needs(Permission::WriteAccounts)
             .keyed(false)
             .reads("PutAccount", shape::object(&account))
             .answer(200, "It is in the log and in force.", Some(("application/json", roster::account_written())))
@@ -246,27 +319,27 @@ fn people() -> Vec<Op> {
         page(
             Op::get("/v1/tenants/{tenant}/seats", seats::list)
                 .named("seats", "listSeats", "Seats: presence and units")
-                .needs(Scope::Viewer)
+                .needs(Permission::ReadFloor)
                 .answers::<seats::SeatPage>(200, "A page."),
             ids(),
         ),
         Op::get("/v1/tenants/{tenant}/seats/{seat}", seats::one)
             .named("seats", "readSeat", "A seat with its offers and claims")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFloor)
             .answers::<seats::SeatDetail>(200, "The seat.")
             .problems(&["unknown-seat", "unknown-parameter"]),
         Op::post("/v1/tenants/{tenant}/seats/{seat}/commands", seats::command)
             .named("seats", "commandSeat", "An act of a seat's agent")
             .says("The acts of a desk, for embedders without WebSocket. `sign_in` starts paused; say `ready`. The machine keeps the outcomes of a \
                    seat's last sixteen commands by their keys.")
-            .needs(Scope::Operator)
+            .needs(Permission::ActAtAnySeat)
             .keyed(true)
             .reads("SeatCommand", seats::command_shape())
             .answers::<seats::Commanded>(200, "It was done, durably.")
             .problems(&["unknown-seat", "unknown-queue", "not-signed-in", "offer-gone", "claim-gone", "no-policy", "limit-reached", "contradictory"]),
         Op::get("/v1/tenants/{tenant}/queues", roster::queues)
             .named("queues", "listQueues", "Queues: who waits since when, who could serve")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFloor)
             .answers::<roster::QueueList>(200, "All queues of the active policy.")
             .problems(&["unknown-parameter"]),
     ]
@@ -279,7 +352,7 @@ fn policies() -> Vec<Op> {
     vec![
         Op::get("/v1/tenants/{tenant}/policy", policy::read)
             .named("policies", "readPolicy", "The active policy's text")
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadPolicy)
             .header("If-None-Match", any_text(), "An ETag: 304 when that policy is still active.")
             .answer(200, "The text.", Some(("application/toml", any_text())))
             .with_header("ETag", "BLAKE3 of the text, in quotes.")
@@ -288,7 +361,7 @@ fn policies() -> Vec<Op> {
         Op::put("/v1/tenants/{tenant}/policy", policy::write)
             .named("policies", "putPolicy", "Activates a policy")
             .says("TOML of at most 128 KiB, checked whole before it is an entry; a swap keeps offers, claims and seniority.")
-            .needs(Scope::Admin)
+            .needs(Permission::WritePolicy)
             .keyed(false)
             .header("If-Match", etag(), "Activate only if this policy is active.")
             .header("If-None-Match", pattern("^\\*$"), "`*`: activate only the first policy.")
@@ -301,7 +374,7 @@ fn policies() -> Vec<Op> {
             .named("policies", "validatePolicy", "Checks a policy and says what a swap would do")
             .says("Nothing changes. Every fault with line, column, field, problem and remedy; for a good policy, how many waiting contacts would lose \
                    their step or queue.")
-            .needs(Scope::Viewer)
+            .needs(Permission::CheckPolicy)
             .reads_text(&policy::TEXT_KINDS, text())
             .answers::<policy::PolicyChecked>(200, "What was found.")
             .problems(&["unknown-parameter"]),
@@ -332,7 +405,7 @@ fn events() -> Vec<Op> {
     let rotate = [("keep_old_s", false, integer(0, 7 * 86_400)), ("secret", false, secret())];
     let webhook = || Some(("application/json", webhooks::shape()));
     let one = |op: Op| op.problems(&["no-webhooks", "unknown-webhook"]);
-    let write = |op: Op| one(op.needs(Scope::Admin).keyed(false));
+    let write = |op: Op| one(op.needs(Permission::ManageWebhooks).keyed(false));
     vec![
         Op::get("/v1/tenants/{tenant}/events", stream::read)
             .named("events", "streamEvents", "What happens at the tenant, as server-sent events")
@@ -340,7 +413,7 @@ fn events() -> Vec<Op> {
                 "CloudEvents with ids; `Last-Event-ID` or `after` resumes, `after=0` is the oldest kept, without a place it begins now. A silent \
                  stream sends an id every 15 s; what retention took from a reader is told as an event `gap`. Bodies of messages never stand here.",
             )
-            .needs(Scope::Viewer)
+            .needs(Permission::ReadFloor)
             .query("types", any_text(), "Kinds, separated by commas: `contact.*,message.from_customer`.")
             .query("conversation", pattern("^(?!0+$)[0-9a-fA-F]{1,32}$"), "Only this conversation's.")
             .query("after", shape::event(), "The newest event that the reader has.")
@@ -348,20 +421,20 @@ fn events() -> Vec<Op> {
             .problems(&["no-events", "events-gone", "busy"]),
         Op::get("/v1/tenants/{tenant}/webhooks", webhooks::list)
             .named("webhooks", "listWebhooks", "Webhooks: at most 32 of a tenant")
-            .needs(Scope::Operator)
+            .needs(Permission::ReadWebhooks)
             .answer(200, "All of them.", Some(("application/json", shape::open_object(&[("webhooks", anything())]))))
             .problems(&["no-webhooks", "unknown-parameter"]),
         Op::post("/v1/tenants/{tenant}/webhooks", webhooks::create)
             .named("webhooks", "createWebhook", "Subscribes a receiver")
             .says("The secret is in this answer and nowhere else. Deliveries are CloudEvents signed as Standard Webhooks.")
-            .needs(Scope::Admin)
+            .needs(Permission::ManageWebhooks)
             .keyed(false)
             .reads("CreateWebhook", shape::object(&create))
             .answer(201, "It delivers.", webhook())
             .problems(&["no-webhooks", "limit-reached"]),
         one(Op::get("/v1/tenants/{tenant}/webhooks/{id}", webhooks::read)
             .named("webhooks", "readWebhook", "A webhook")
-            .needs(Scope::Operator)
+            .needs(Permission::ReadWebhooks)
             .answer(200, "The webhook.", webhook())
             .problems(&["unknown-parameter"])),
         write(Op::patch("/v1/tenants/{tenant}/webhooks/{id}", webhooks::change).named("webhooks", "changeWebhook", "Changes a webhook"))
@@ -392,7 +465,7 @@ fn events() -> Vec<Op> {
         .problems(&webhooks::BODY_PROBLEMS),
         one(Op::get("/v1/tenants/{tenant}/webhooks/{id}/dead-letters", webhooks::letters)
             .named("webhooks", "listDeadLetters", "What could not be delivered")
-            .needs(Scope::Operator)
+            .needs(Permission::ReadWebhooks)
             .query("after", shape::event(), "`next` of the page before; absent for the first.")
             .query("max", integer(1, 100), "Most rows of the page.")
             .answer(200, "A page.", Some(("application/json", shape::open_object(&[("dead_letters", anything())]))))),

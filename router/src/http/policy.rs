@@ -7,7 +7,7 @@ use super::gate::{self, Query};
 use super::idempotency::Answer;
 use super::problem::Problem;
 use super::{Api, once, shape};
-use crate::auth::Scope;
+use crate::auth::Permission;
 use crate::node::{ActivateError, IfActive, PolicyText};
 use axum::Json;
 use axum::body::Body;
@@ -38,7 +38,7 @@ pub(super) async fn read(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadPolicy, &tenant)?;
     Query::read(query.as_deref(), &[])?;
     let active = api.node().policy_hash(tenant).await.map_err(|error| Problem::of_port(&error))?;
     let Some(hash) = active else {
@@ -87,8 +87,10 @@ struct Prepared {
 }
 
 async fn prepared(api: &Api, tenant: &str, query: Option<&str>, headers: &HeaderMap, body: Body) -> Result<Prepared, Problem> {
-    let (grant, tenant) = api.allow_at(headers, Scope::Admin, tenant)?;
-    let dry_run = Query::read(query, &["dry_run"])?.switch("dry_run")?;
+    let dry_run = Query::read(query, &["dry_run"]).and_then(|query| query.switch("dry_run"));
+    let need = if matches!(dry_run, Ok(true)) { Permission::CheckPolicy } else { Permission::WritePolicy };
+    let (grant, tenant) = api.allow_at(headers, need, tenant)?;
+    let dry_run = dry_run?;
     let expected = condition(headers)?;
     let text = text(headers, body).await?;
     Ok(Prepared { holder: grant.name, tenant, text, expected, dry_run })
@@ -215,7 +217,7 @@ pub(super) async fn validate(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<PolicyChecked>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::CheckPolicy, &tenant)?;
     Query::read(query.as_deref(), &[])?;
     let text = text(&headers, body).await?;
     let hash = blake3::hash(text.as_bytes()).to_hex().to_string();

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
+use tidegate_model::mask::mask_text;
 use tidegate_model::output::{LimitKind, Outcome, Refusal};
 use tidegate_model::port::PortError;
 use tidegate_model::problem as table;
@@ -150,17 +151,28 @@ impl Problem {
         body.insert("type".to_owned(), json!(format!("{}{}", table::URI, self.slug)));
         body.insert("title".to_owned(), json!(self.title));
         body.insert("status".to_owned(), json!(self.status.as_u16()));
-        body.insert("detail".to_owned(), json!(self.detail));
+        // What a caller sent may stand in both, and what was sent may be somebody's number.
+        body.insert("detail".to_owned(), json!(mask_text(&self.detail)));
         if let Some(field) = &self.field {
-            body.insert("field".to_owned(), json!(field));
+            body.insert("field".to_owned(), json!(mask_text(field)));
         }
         if let Some(span) = self.retry_after {
             body.insert("retry_after_ms".to_owned(), json!(span.0));
         }
         for (name, value) in &self.more {
-            body.entry(name.clone()).or_insert_with(|| value.clone());
+            body.entry(name.clone()).or_insert_with(|| masked(value));
         }
         Value::Object(body)
+    }
+}
+
+/// As it is, with every text masked: faults of a policy quote what was sent.
+fn masked(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(mask_text(text)),
+        Value::Array(values) => values.iter().map(masked).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), masked(value))).collect(),
+        other => other.clone(),
     }
 }
 

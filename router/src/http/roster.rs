@@ -11,7 +11,7 @@ use super::json::Fields;
 use super::names::Names;
 use super::problem::Problem;
 use super::{Api, once, shape};
-use crate::auth::Scope;
+use crate::auth::Permission;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
@@ -47,7 +47,7 @@ pub(super) async fn agent(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let scope = Scope::Operator;
+    let scope = Permission::WriteRoster;
     let ready = write(&api, scope, &tenant, query.as_deref(), &headers, body).await;
     let ready = ready.and_then(|ready| Ok((gate::id::<u64>("agent", &id)?, ready)));
     let (id, ready) = match ready {
@@ -72,7 +72,7 @@ pub(super) async fn account(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let ready = write(&api, Scope::Admin, &tenant, query.as_deref(), &headers, body).await;
+    let ready = write(&api, Permission::WriteAccounts, &tenant, query.as_deref(), &headers, body).await;
     let ready = ready.and_then(|ready| Ok((gate::id::<u32>("account", &id)?, ready)));
     let (id, ready) = match ready {
         Ok(ready) => ready,
@@ -96,7 +96,7 @@ struct Ready {
 
 async fn write(
     api: &Api,
-    scope: Scope,
+    scope: Permission,
     tenant: &str,
     query: Option<&str>,
     headers: &HeaderMap,
@@ -250,7 +250,7 @@ pub(super) async fn agents(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<AgentPage>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     let query = Query::read(query.as_deref(), &["after", "max"])?;
     let after = query.after()?;
     let max = query.integer("max", 1..=PAGE_MAX, 100)? as usize;
@@ -276,7 +276,7 @@ pub(super) async fn read_one_agent(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Agent>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     let id = SeatId(gate::id("agent", &agent)?);
     Query::read(query.as_deref(), &[])?;
     let view = api.node().query(tenant, move |machine| machine.agent(id)).await.map_err(|error| Problem::of_port(&error))?;
@@ -299,7 +299,7 @@ pub(super) async fn accounts(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<AccountList>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     Query::read(query.as_deref(), &[])?;
     let views = api.node().query(tenant, |machine| machine.accounts()).await.map_err(|error| Problem::of_port(&error))?;
     let names = Names::read(&api, tenant).await?;
@@ -313,7 +313,7 @@ pub(super) async fn read_one_account(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Account>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     let id = AccountId(gate::id("account", &account)?);
     Query::read(query.as_deref(), &[])?;
     let views = api.node().query(tenant, |machine| machine.accounts()).await.map_err(|error| Problem::of_port(&error))?;
@@ -329,7 +329,7 @@ pub(super) async fn queues(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<QueueList>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     Query::read(query.as_deref(), &[])?;
     let oldest = super::conversations::oldest(&api, tenant).await?;
     let question = api.node().query(tenant, |machine| (machine.queues(), machine.supply(), machine.ledger(), machine.now()));

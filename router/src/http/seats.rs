@@ -12,7 +12,7 @@ use super::json::Fields;
 use super::names::Names;
 use super::problem::Problem;
 use super::{Api, once, shape};
-use crate::auth::Scope;
+use crate::auth::Permission;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -146,7 +146,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<SeatPage>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     let query = Query::read(query.as_deref(), &["after", "max"])?;
     let after = query.after()?;
     let max = query.integer("max", 1..=PAGE_MAX, PAGE_MAX)? as usize;
@@ -180,7 +180,7 @@ pub(super) async fn one(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<SeatDetail>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     let id = SeatId(gate::id("seat", &seat)?);
     Query::read(query.as_deref(), &[])?;
     let question = api.node().query(tenant, move |machine| {
@@ -319,7 +319,7 @@ pub(super) async fn command(
 ) -> Response {
     let prepared = async {
         let path = format!("seats/{seat}/commands");
-        let ready = ready(&api, Scope::Operator, &tenant, &path, query.as_deref(), &headers, body).await?;
+        let ready = ready(&api, Permission::ActAtAnySeat, &tenant, &path, query.as_deref(), &headers, body).await?;
         Ok((SeatId(gate::id("seat", &seat)?), ready))
     };
     let (seat, ready) = match prepared.await {

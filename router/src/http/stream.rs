@@ -10,7 +10,7 @@
 use super::Api;
 use super::gate::Query;
 use super::problem::Problem;
-use crate::auth::Scope;
+use crate::auth::Permission;
 use crate::events::{Body, Cursor, Event, EventNo, Fact, Filter, Gap, KINDS, Names, cloud_event};
 use crate::node::NodeHandle;
 use axum::extract::{Path, RawQuery, State};
@@ -38,7 +38,7 @@ pub(super) async fn read(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Viewer, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
     let query = Query::read(query.as_deref(), &["types", "conversation", "after"])?;
     let types = query.value("types").unwrap_or_default();
     let filter = Filter::of(types.split(',').filter(|name| !name.is_empty()))

@@ -9,7 +9,7 @@
 use super::Api;
 use super::gate::Query;
 use super::problem::Problem;
-use crate::auth::{AdminGrant, Scope};
+use crate::auth::{AdminGrant, Permission};
 use crate::node::NodeHandle;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
@@ -156,7 +156,7 @@ pub(super) async fn events(State(api): State<Api>, RawQuery(query): RawQuery, mu
         let value = HeaderValue::from_str(&format!("Bearer {token}"));
         headers.insert(header::AUTHORIZATION, value.map_err(|_| Problem::parameter("token", "no token looks like this"))?);
     }
-    let AdminGrant { tenant, .. } = api.grant(&headers, Scope::Viewer)?;
+    let AdminGrant { tenant, .. } = api.grant(&headers, Permission::ReadFigures)?;
     let full = || Problem::of("busy", format!("at most {VIEWERS_MAX} viewers at once")).after(tidegate_model::time::Millis(1_000));
     let place = api.wall().seats.clone().try_acquire_owned().map_err(|_| full())?;
     let mut tick = interval(PUSH);

@@ -15,7 +15,7 @@ use super::idempotency::Answer;
 use super::json::Fields;
 use super::problem::Problem;
 use super::{Api, once, shape as shapes};
-use crate::auth::Scope;
+use crate::auth::Permission;
 use crate::cell::chain;
 use crate::events::{Body as Text, EventNo, Names, PATTERNS_MAX, cloud_event};
 use crate::webhook::{self, Draft, HookError, HookView, Letter, URL_BYTES_MAX, Webhooks};
@@ -53,7 +53,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Operator, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadWebhooks, &tenant)?;
     Query::read(query.as_deref(), &[])?;
     // At most 32 of a tenant: one page.
     let rows: Vec<Value> = hooks(&api)?.list(tenant).iter().map(shown).collect();
@@ -67,7 +67,7 @@ pub(super) async fn read(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Operator, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadWebhooks, &tenant)?;
     Query::read(query.as_deref(), &[])?;
     let view = hooks(&api)?.view(tenant, gate::id("id", &id)?).map_err(|error| problem(&error))?;
     Ok(Json(shown(&view)))
@@ -210,7 +210,7 @@ pub(super) async fn letters(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Scope::Operator, &tenant)?;
+    let (_, tenant) = api.allow_at(&headers, Permission::ReadWebhooks, &tenant)?;
     let query = Query::read(query.as_deref(), &["after", "max"])?;
     let after = query.value("after").unwrap_or("0");
     let after: EventNo =
@@ -261,7 +261,7 @@ where
     F: AsyncFnOnce(Webhooks, TenantId, u32, Fields) -> Result<(StatusCode, Value), Problem>,
 {
     let ready = async {
-        let (grant, tenant) = api.allow_at(&headers, Scope::Admin, tenant)?;
+        let (grant, tenant) = api.allow_at(&headers, Permission::ManageWebhooks, tenant)?;
         Query::read(query.as_deref(), &[])?;
         let id = id.map_or(Ok(0), |id| gate::id::<u32>("id", id))?;
         gate::content_type(&headers, &["application/json"])?;

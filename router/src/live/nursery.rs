@@ -219,6 +219,8 @@ impl<F: Family> Actor for Nursery<F> {
             return Ok(());
         }
         state.family.restarted();
+        // A panic's words may be a customer's.
+        let cause = tidegate_model::mask::mask_text(&cause);
         tracing::warn!(family = F::NAME, ?key, cause, "live half ended; starting it again");
         state.again(key, &myself).await;
         Ok(())

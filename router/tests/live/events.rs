@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_journal::RealDisk;
-use tidegate_router::auth::{AdminGrant, Admins, Scope};
+use tidegate_router::auth::{AdminGrant, Admins, Role};
 use tidegate_router::cell::Retain;
 use tidegate_router::events::{EventNo, EventsConfig, KINDS};
 use tidegate_router::http::Api;
@@ -33,7 +33,7 @@ async fn start(directory: &std::path::Path) -> (NodeHandle, axum::Router) {
     let runtime = tokio::runtime::Handle::current();
     let node = Node::start(with_events(directory), disk, &runtime).await.expect("the node starts");
     let mut admins = Admins::new([9; 32]);
-    admins.add(VIEWER, AdminGrant { name: "vic".to_owned(), scope: Scope::Viewer, tenant: None }).expect("added");
+    admins.add(VIEWER, AdminGrant::of_node("vic", Role::Viewer)).expect("added");
     let router = tidegate_router::http::router(Api::new(node.clone(), admins, Arc::default()));
     (node, router)
 }

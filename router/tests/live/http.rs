@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_model::ids::TenantId;
 use tidegate_model::limits::NAME_BYTES_MAX;
-use tidegate_router::auth::{AdminGrant, Admins, Scope};
+use tidegate_router::auth::{AdminGrant, Admins, Role};
 use tidegate_router::http::{
     Api, DEPTH_MAX, KEY_BYTES_MAX, POLICY_BYTES_MAX, PROFILE_BYTES_MAX, QUERY_BYTES_MAX, SKILLS_MAX, VALUES_MAX,
 };
@@ -46,13 +46,13 @@ impl Got {
 async fn rig() -> Rig {
     let node = node_with(config(vec![tenant(1, 3, 2), tenant(2, 1, 1)])).await;
     let mut admins = Admins::new([9; 32]);
-    for (token, name, scope, only) in [
-        (ADMIN, "ada", Scope::Admin, None),
-        (OPERATOR, "olga", Scope::Operator, None),
-        (VIEWER, "vic", Scope::Viewer, None),
-        (SECOND, "sven", Scope::Admin, Some(TenantId(2))),
+    for (token, name, role, only) in [
+        (ADMIN, "ada", Role::Admin, None),
+        (OPERATOR, "olga", Role::Operator, None),
+        (VIEWER, "vic", Role::Viewer, None),
+        (SECOND, "sven", Role::Admin, Some(TenantId(2))),
     ] {
-        admins.add(token, AdminGrant { name: name.to_owned(), scope, tenant: only }).expect("added");
+        admins.add(token, AdminGrant { tenant: only, ..AdminGrant::of_node(name, role) }).expect("added");
     }
     let drain = Arc::new(tokio::sync::Notify::new());
     let api = Api::new(node.clone(), admins, drain.clone());

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidegate_journal::RealDisk;
-use tidegate_router::auth::{AdminGrant, Admins, Scope};
+use tidegate_router::auth::{AdminGrant, Admins, Role};
 use tidegate_router::cell::Retain;
 use tidegate_router::events::{EventNo, EventsConfig};
 use tidegate_router::http::Api;
@@ -57,8 +57,8 @@ async fn start(directory: &Path, config: NodeConfig) -> (NodeHandle, axum::Route
     let node = Node::start(config, disk, &tokio::runtime::Handle::current()).await;
     let node = node.unwrap_or_else(|error| panic!("the node did not start: {}", chain(&error)));
     let mut admins = Admins::new([9; 32]);
-    for (token, scope) in [(ADMIN, Scope::Admin), (OPERATOR, Scope::Operator)] {
-        admins.add(token, AdminGrant { name: scope.word().to_owned(), scope, tenant: None }).expect("added");
+    for (token, role) in [(ADMIN, Role::Admin), (OPERATOR, Role::Operator)] {
+        admins.add(token, AdminGrant::of_node(role.word(), role)).expect("added");
     }
     let router = tidegate_router::http::router(Api::new(node.clone(), admins, Arc::default()));
     (node, router)
