@@ -328,7 +328,8 @@ fn check_origin(origin: &str) -> Result<(), String> {
     let ring = channels::KeyRing::new(vec![channels::Key::new("check", vec![0; 32])]).map_err(|error| error.to_string())?;
     let authority = Arc::new(channels::TokenAuthority::new(ring, channels::auth::system_clock()));
     let origins = vec![origin.to_owned()];
-    let inbox = Inbox { name: "check".into(), account: 1, origins, weight: 1, queue: None, face: Face::default(), media_types: None };
+    let inbox =
+        Inbox { name: "check".into(), account: 1, origins, weight: 1, queue: None, face: Face::default(), media_types: None };
     let names = channels::NameTable::new(Vec::<String>::new());
     let inbox = web_inbox((TenantId(1), AccountId(1)), &inbox);
     channels::Config::new(vec![inbox], authority, names).check().map_err(|error| error.to_string())

@@ -22,8 +22,8 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AdditionalClaims, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse,
-    IdToken, IdTokenClaims, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
-    SignatureVerificationError, TokenResponse,
+    IdToken, IdTokenClaims, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, SignatureVerificationError,
+    TokenResponse,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -370,7 +370,9 @@ fn wrong(error: &ClaimsVerificationError) -> OidcError {
         ClaimsVerificationError::InvalidAudience(_) => "for another audience",
         ClaimsVerificationError::InvalidIssuer(_) => "of another issuer",
         ClaimsVerificationError::InvalidNonce(_) => "of another sign-in",
-        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::DisallowedAlg(_)) => "its algorithm is not allowed",
+        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::DisallowedAlg(_)) => {
+            "its algorithm is not allowed"
+        }
         ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoSignature) => "it is not signed",
         ClaimsVerificationError::SignatureVerification(_) => "its signature does not hold",
         _ => "its claims do not hold",
