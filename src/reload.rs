@@ -46,7 +46,8 @@ impl Reloader {
         let audit = floor.audit.clone();
         let asked = tokio::task::spawn_blocking(move || audit.asked("config.reload", Actor::node(), None, &[])).await;
         let unrecorded = || anyhow!("the audit cannot be written, so nothing was reloaded");
-        let asked = asked.map_err(|_| unrecorded()).and_then(|asked| asked.with_context(unrecorded)).map_err(ReloadError::Refused)?;
+        let asked =
+            asked.map_err(|_| unrecorded()).and_then(|asked| asked.with_context(unrecorded)).map_err(ReloadError::Refused)?;
         let done = self.planned(floor, logs).await;
         let (outcome, what) = match &done {
             Ok(what) => ("done", what.clone()),

@@ -203,7 +203,11 @@ fn administration_tokens_come_from_files_and_are_never_shown() {
         assert!(!ran.err.contains(&secret) && !ran.out.contains(&secret), "the token is shown");
     }
     let (_dir, file) = example(|t| swap(&t, "[[tenant]]", &admin.replace("\"admin\"", "\"root\"")));
-    mistake(&["config", "check", &file], 3, &["unknown variant `root`", "`viewer`, `agent`, `supervisor`, `operator`, `planner`, `admin`"]);
+    mistake(
+        &["config", "check", &file],
+        3,
+        &["unknown variant `root`", "`viewer`, `agent`, `supervisor`, `operator`, `planner`, `admin`"],
+    );
 }
 
 #[test]

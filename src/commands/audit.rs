@@ -63,9 +63,8 @@ fn show(dir: &Path, after: u64, as_json: bool) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let mut after = after;
     loop {
-        let page = audit::read(&path, after, PAGE).map_err(|error| {
-            Failure::check(format!("{}: {error}; `tidegate audit verify` says where", path.display()))
-        })?;
+        let page = audit::read(&path, after, PAGE)
+            .map_err(|error| Failure::check(format!("{}: {error}; `tidegate audit verify` says where", path.display())))?;
         for record in &page {
             let line = if as_json { serde_json::to_string(record).map_err(anyhow::Error::from)? } else { line(record) };
             heard(writeln!(out, "{line}"))?;

@@ -53,7 +53,11 @@ pub(super) fn read_oidc(base: &Path, file: &File, faults: &mut Faults<'_>) -> Op
         redirect: format!("{redirect}/v1/auth/oidc/callback"),
         scopes: oidc.scopes.clone(),
         role_claim: oidc.role_claim.clone(),
-        map: oidc.map.iter().map(|row| RoleOf { value: row.value.clone(), role: role(row.role), tenant: row.tenant.map(TenantId) }).collect(),
+        map: oidc
+            .map
+            .iter()
+            .map(|row| RoleOf { value: row.value.clone(), role: role(row.role), tenant: row.tenant.map(TenantId) })
+            .collect(),
         seat_claim: oidc.seat_claim.clone(),
         login_claim: oidc.login_claim.clone(),
         logins,

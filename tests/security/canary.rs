@@ -20,7 +20,9 @@ const CARD: &str = "6200000000000005";
 const WORD: &str = "canary-7f3a-secret";
 
 fn canaries() -> Vec<String> {
-    let grouped = |text: &str, divider: &str| text.as_bytes().chunks(4).map(|g| String::from_utf8_lossy(g).into_owned()).collect::<Vec<_>>().join(divider);
+    let grouped = |text: &str, divider: &str| {
+        text.as_bytes().chunks(4).map(|g| String::from_utf8_lossy(g).into_owned()).collect::<Vec<_>>().join(divider)
+    };
     let mut all = vec![WORD.to_owned()];
     for number in [PHONE, ID_CARD, CARD] {
         all.extend([number.to_owned(), grouped(number, " "), grouped(number, "-")]);
@@ -93,8 +95,12 @@ async fn planted_numbers_and_secrets_are_nowhere() {
     // Secrets in the wrong places.
     for secret in [WORD, &admin, &customer] {
         for path in [format!("/v1/status?token={secret}"), format!("/v1/auth/oidc/callback?code={secret}&state={secret}")] {
-            let answer = ask(&address, "GET", &path, &[bearer(secret), format!("cookie: tidegate_signin={secret}").into_bytes()], "");
-            said.push((format!("GET {} {}", path.split('?').next().unwrap_or(""), answer.status), format!("{}\n{}", answer.head, answer.body)));
+            let answer =
+                ask(&address, "GET", &path, &[bearer(secret), format!("cookie: tidegate_signin={secret}").into_bytes()], "");
+            said.push((
+                format!("GET {} {}", path.split('?').next().unwrap_or(""), answer.status),
+                format!("{}\n{}", answer.head, answer.body),
+            ));
         }
     }
     let made = ask(&address, "POST", "/v1/tokens", &[bearer(&admin)], r#"{"name":"n","role":"viewer"}"#).json();

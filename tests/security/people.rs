@@ -34,7 +34,8 @@ impl Provider {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the provider runs");
         // It says when it serves; its pipe is read on, so that it never waits for its reader.
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let started = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Uvicorn running") || line.contains("Started OpenID"));
+        let started =
+            lines.by_ref().map_while(Result::ok).any(|line| line.contains("Uvicorn running") || line.contains("Started OpenID"));
         assert!(started, "the provider ended");
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, port }
@@ -83,7 +84,11 @@ tenant = 1
 [[tenant]]
 "#
     );
-    let text = text.replacen("[[tenant]]\n", oidc.trim_start(), 1).replacen("name = \"Lin\"", "name = \"Lin\"\n  login = \"lin@shop.example\"", 1);
+    let text = text.replacen("[[tenant]]\n", oidc.trim_start(), 1).replacen(
+        "name = \"Lin\"",
+        "name = \"Lin\"\n  login = \"lin@shop.example\"",
+        1,
+    );
     let file = home.join("tidegate.toml");
     std::fs::write(&file, text).expect("written");
     Serve::at(&home.join("data"), &format!("127.0.0.1:{port}")).arg("--auth-failures").arg("100000").arg("-c").arg(file).start()

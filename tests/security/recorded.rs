@@ -28,7 +28,7 @@ fn every_act_is_recorded_before_and_after_and_the_chain_holds() {
     let json = "application/json";
     assert_eq!(send("PUT", "/v1/tenants/1/agents/9", json, AGENT).status, 200);
     assert_eq!(send("PUT", "/v1/tenants/1/accounts/1", json, r#"{"name":"shop","delivery":"view"}"#).status, 200);
-    assert_eq!(send("PUT", "/v1/tenants/1/policy", "application/toml", &POLICY.replace("support", "support")).status, 200);
+    assert_eq!(send("PUT", "/v1/tenants/1/policy", "application/toml", POLICY).status, 200);
     send("PUT", "/v1/tenants/1/policy", "application/toml", "name = ").problem(422, "policy-invalid");
     let made = send("POST", "/v1/tokens", json, r#"{"name":"shop","role":"viewer"}"#).json();
     let id = made["id"].as_str().expect("an id").to_owned();
@@ -71,7 +71,10 @@ fn every_act_is_recorded_before_and_after_and_the_chain_holds() {
     assert_eq!(whole["without_outcome"], 0);
     node.terminate();
     let shown = tidegate(["audit", "show", dir.path().to_str().expect("UTF-8")]).ends(0, &[]).out;
-    assert!(shown.lines().count() as u64 == whole["records"].as_u64().expect("a number") && shown.contains("agent.write refused"), "{shown}");
+    assert!(
+        shown.lines().count() as u64 == whole["records"].as_u64().expect("a number") && shown.contains("agent.write refused"),
+        "{shown}"
+    );
 
     // Broken in each way, the first record that does not hold is named.
     let file = dir.path().join("audit/audit-000001.ndjson");
@@ -95,7 +98,8 @@ fn every_act_is_recorded_before_and_after_and_the_chain_holds() {
     verify(dir.path(), &["--head", &head]).ends(1, &["was cut off"]);
     // Nobody without the node's secret mends it, and a node does not write on a broken chain.
     std::fs::write(&file, text.replacen("\"agent.write\"", "\"agent.wrote\"", 1)).expect("written");
-    tidegate(["serve", "--listen", "127.0.0.1:0", "--dir", dir.path().to_str().expect("UTF-8")]).ends(1, &["the audit", "is broken"]);
+    tidegate(["serve", "--listen", "127.0.0.1:0", "--dir", dir.path().to_str().expect("UTF-8")])
+        .ends(1, &["the audit", "is broken"]);
     tidegate(["audit", "verify", "/nonexistent"]).ends(3, &["holds no audit"]);
     verify(dir.path(), &["--head", "12"]).ends(2, &["NUMBER:HASH"]);
 }

@@ -24,7 +24,14 @@ fn make(node: &Node, role: Role, tenant: Option<u32>) -> String {
 }
 
 fn path_of(act: &Act) -> String {
-    act.path.replace("{tenant}", "1").replace("{id}", "000000000000").replace("{agent}", "0").replace("{account}", "0").replace("{seat}", "99").replace("{conversation}", "abc").replace("{event}", "1-0")
+    act.path
+        .replace("{tenant}", "1")
+        .replace("{id}", "000000000000")
+        .replace("{agent}", "0")
+        .replace("{account}", "0")
+        .replace("{seat}", "99")
+        .replace("{conversation}", "abc")
+        .replace("{event}", "1-0")
 }
 
 #[test]
@@ -95,7 +102,8 @@ fn a_token_is_shown_once_and_made_once() {
     let node = unhurried(dir.path()).start();
     let address = node.address();
     let key = b"idempotency-key: one".to_vec();
-    let post = || ask(&address, "POST", "/v1/tokens", &[bearer(&node.admin()), key.clone()], r#"{"name":"shop","role":"operator"}"#);
+    let post =
+        || ask(&address, "POST", "/v1/tokens", &[bearer(&node.admin()), key.clone()], r#"{"name":"shop","role":"operator"}"#);
     let first = post().json();
     assert!(first["token"].is_string(), "{first}");
     for _ in 0..10 {
@@ -107,10 +115,17 @@ fn a_token_is_shown_once_and_made_once() {
     assert_eq!(listed.json()["tokens"].as_array().map(Vec::len), Some(1));
     let secret = &first["token"].as_str().expect("a text")[16..];
     assert!(!listed.text.contains(secret));
-    for wrong in ["{}", r#"{"name":"","role":"viewer"}"#, r#"{"name":"n","role":"root"}"#, r#"{"name":"n","role":"viewer","life_s":59}"#,
-        r#"{"name":"n","role":"viewer","life_s":34560001}"#, r#"{"name":"n","role":"viewer","more":1}"#, r#"{"name":"n","role":"agent"}"#,
-        r#"{"name":"n","role":"viewer","tenant":9}"#, r#"{"name":"n","role":"viewer","role":"admin"}"#]
-    {
+    for wrong in [
+        "{}",
+        r#"{"name":"","role":"viewer"}"#,
+        r#"{"name":"n","role":"root"}"#,
+        r#"{"name":"n","role":"viewer","life_s":59}"#,
+        r#"{"name":"n","role":"viewer","life_s":34560001}"#,
+        r#"{"name":"n","role":"viewer","more":1}"#,
+        r#"{"name":"n","role":"agent"}"#,
+        r#"{"name":"n","role":"viewer","tenant":9}"#,
+        r#"{"name":"n","role":"viewer","role":"admin"}"#,
+    ] {
         let answer = ask(&address, "POST", "/v1/tokens", &[bearer(&node.admin())], wrong);
         assert!(matches!(answer.status, 400 | 422), "{wrong}: {} {}", answer.status, answer.body);
     }

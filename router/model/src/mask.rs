@@ -280,14 +280,9 @@ fn is_card(digits: &[u8]) -> bool {
     if !(13..=CARD_DIGITS_MAX).contains(&digits.len()) || digits.iter().any(|d| *d > 9) || digits.iter().all(|d| *d == 0) {
         return false;
     }
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(i, d)| u32::from(*d) << (i % 2))
-        .map(|d| if d > 9 { d - 9 } else { d })
-        .sum();
-    sum % 10 == 0
+    let sum: u32 =
+        digits.iter().rev().enumerate().map(|(i, d)| u32::from(*d) << (i % 2)).map(|d| if d > 9 { d - 9 } else { d }).sum();
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]
@@ -306,7 +301,8 @@ mod tests {
     const PHONES: [&str; 3] = ["13800138000", "+8613912345678", "008618612345678"];
 
     fn hidden(text: &str, secret: &str) -> bool {
-        let shown: String = mask_text(text).chars().filter_map(digit).map(|d| if d == 10 { 'X' } else { char::from(b'0' + d) }).collect();
+        let shown: String =
+            mask_text(text).chars().filter_map(digit).map(|d| if d == 10 { 'X' } else { char::from(b'0' + d) }).collect();
         !shown.contains(secret.trim_start_matches('+'))
     }
 
@@ -368,7 +364,8 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_at_the_limit() {
-        for (length, cut) in [(MASKED_TEXT_BYTES_MAX, false), (MASKED_TEXT_BYTES_MAX + 1, true), (MASKED_TEXT_BYTES_MAX * 10, true)] {
+        for (length, cut) in [(MASKED_TEXT_BYTES_MAX, false), (MASKED_TEXT_BYTES_MAX + 1, true), (MASKED_TEXT_BYTES_MAX * 10, true)]
+        {
             let shown = mask_text(&"a".repeat(length));
             assert_eq!(shown.ends_with('…'), cut);
             assert!(shown.len() <= MASKED_TEXT_BYTES_MAX + 3);

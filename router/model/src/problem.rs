@@ -78,8 +78,14 @@ pub const PROBLEMS: &[ProblemType] = &[
         "audit-failed",
         503,
         ["The act cannot be recorded", "操作无法记录"],
-        ["An administrative act is recorded before it is done; the audit cannot be written, so nothing was done.", "管理操作须先写入审计；审计无法写入，因此未执行。"],
-        ["Customers and agents are served on. Free the disk, then restart the node.", "客户与坐席不受影响。释放磁盘空间后重启节点。"],
+        [
+            "An administrative act is recorded before it is done; the audit cannot be written, so nothing was done.",
+            "管理操作须先写入审计；审计无法写入，因此未执行。",
+        ],
+        [
+            "Customers and agents are served on. Free the disk, then restart the node.",
+            "客户与坐席不受影响。释放磁盘空间后重启节点。",
+        ],
     ),
     row(
         "bad-field",
@@ -442,7 +448,10 @@ pub const PROBLEMS: &[ProblemType] = &[
         "sign-in-refused",
         401,
         ["The sign-in does not hold", "登录无效"],
-        ["The sign-in was used, took too long, began in another browser, or the identity does not hold.", "登录已被使用、超时、来自另一浏览器，或身份凭据无效。"],
+        [
+            "The sign-in was used, took too long, began in another browser, or the identity does not hold.",
+            "登录已被使用、超时、来自另一浏览器，或身份凭据无效。",
+        ],
         ["Start again.", "重新开始登录。"],
     ),
     row(
@@ -637,7 +646,10 @@ pub const PROBLEMS: &[ProblemType] = &[
         "unknown-token",
         404,
         ["No such token", "没有该令牌"],
-        ["No API token has this id, it has ended, or it is not within reach; which is not told.", "没有该编号的 API 令牌、已失效，或无权访问；不说明是哪一种。"],
+        [
+            "No API token has this id, it has ended, or it is not within reach; which is not told.",
+            "没有该编号的 API 令牌、已失效，或无权访问；不说明是哪一种。",
+        ],
         ["GET /v1/tokens lists them.", "GET /v1/tokens 可列出。"],
     ),
     row(

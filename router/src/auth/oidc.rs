@@ -22,8 +22,8 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AdditionalClaims, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse,
-    IdToken, IdTokenClaims, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
-    SignatureVerificationError, TokenResponse,
+    IdToken, IdTokenClaims, IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, SignatureVerificationError,
+    TokenResponse,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -187,7 +187,8 @@ impl Provider {
         let issuer = IssuerUrl::new(config.issuer.clone()).map_err(|_| wrong("oidc.issuer is no URL"))?;
         let host = issuer.url().host_str().unwrap_or_default().to_owned();
         let is_here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
-        if issuer.url().scheme() != "https" && !is_here {
+        let scheme = issuer.url().scheme();
+        if scheme != "https" && !(scheme == "http" && is_here) {
             return Err(wrong("oidc.issuer must be https (http is taken from this very machine alone)"));
         }
         RedirectUrl::new(config.redirect.clone()).map_err(|_| wrong("oidc.redirect is no URL"))?;
@@ -370,7 +371,9 @@ fn wrong(error: &ClaimsVerificationError) -> OidcError {
         ClaimsVerificationError::InvalidAudience(_) => "for another audience",
         ClaimsVerificationError::InvalidIssuer(_) => "of another issuer",
         ClaimsVerificationError::InvalidNonce(_) => "of another sign-in",
-        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::DisallowedAlg(_)) => "its algorithm is not allowed",
+        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::DisallowedAlg(_)) => {
+            "its algorithm is not allowed"
+        }
         ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoSignature) => "it is not signed",
         ClaimsVerificationError::SignatureVerification(_) => "its signature does not hold",
         _ => "its claims do not hold",

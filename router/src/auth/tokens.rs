@@ -294,7 +294,8 @@ impl Tokens {
             rows.retain(|_, row| now < row.ended_ms().saturating_add(DEAD_KEPT_MS));
             if rows.len() >= TOKENS_MAX {
                 // The dead make room, the longest dead first: sign-ins of people make many short tokens.
-                let dead = rows.values().filter(|row| !row.is_alive(now)).min_by_key(|row| row.ended_ms()).map(|row| row.id.clone());
+                let dead =
+                    rows.values().filter(|row| !row.is_alive(now)).min_by_key(|row| row.ended_ms()).map(|row| row.id.clone());
                 rows.remove(&dead.ok_or(TokensError::TooMany)?);
             }
             let id = loop {
@@ -384,13 +385,8 @@ impl Tokens {
         let kept = OnDisk { version: 1, tokens: rows.values().map(Arc::as_ref).collect() };
         let text = serde_json::to_vec_pretty(&kept).map_err(|error| io("written")(error.into()))?;
         let beside = self.path.with_extension("json.new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)
-            .map_err(io("written"))?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(io("written"))?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(io("written"))?;
         std::fs::rename(&beside, &self.path).map_err(io("replaced"))?;
         let directory = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -146,9 +146,7 @@ fn a_hash_is_worth_nothing_in_another_row() {
     let (admin_secret, viewer_secret) = (&admin.text[16..], &viewer.text[16..]);
     assert_eq!(tokens.check(&format!("tg_{}_{viewer_secret}", admin.view.id)), None);
     let text = std::fs::read_to_string(kept.path()).expect("read");
-    let hash = |minted: &Minted| {
-        tokens.hash(TokenText::read(&minted.text).expect("a token"))
-    };
+    let hash = |minted: &Minted| tokens.hash(TokenText::read(&minted.text).expect("a token"));
     std::fs::write(kept.path(), text.replace(&hash(&admin), &hash(&viewer))).expect("written");
     let moved = kept.open();
     assert_eq!(moved.check(&format!("tg_{}_{viewer_secret}", admin.view.id)), None);
@@ -175,7 +173,12 @@ fn limits_hold_at_them_above_and_far_above() {
     }
     // Filled in memory: a thousand synced files would say no more.
     let full: BTreeMap<_, _> = (0..TOKENS_MAX)
-        .map(|i| (format!("{i:012x}"), Arc::new(Row { id: format!("{i:012x}"), ..tokens.rows.load().values().next().expect("one").copy() })))
+        .map(|i| {
+            (
+                format!("{i:012x}"),
+                Arc::new(Row { id: format!("{i:012x}"), ..tokens.rows.load().values().next().expect("one").copy() }),
+            )
+        })
         .collect();
     tokens.rows.store(Arc::new(full));
     assert!(matches!(tokens.create(&with(60, "n")), Err(TokensError::TooMany)));

@@ -80,7 +80,6 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "records are copied once from output to buffer and never kept in numbers")]
 pub enum Fact {
     /// A conversation is in the machine.
     ConversationOpened {

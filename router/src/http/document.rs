@@ -63,6 +63,7 @@ pub fn openapi(others: Option<OpenApi>) -> OpenApi {
         ("accounts", "Channel accounts"),
         ("metrics", "Figures"),
         ("events", "What happens, as a stream"),
+        ("access", "API tokens, the audit, sign-in of people"),
         ("webhooks", "What happens, delivered"),
         ("node", "The node itself"),
         ("reference", "Documents"),

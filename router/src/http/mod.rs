@@ -41,10 +41,10 @@ pub use pages::problem_markdown;
 pub use policy::POLICY_BYTES_MAX;
 pub use problem::Problem;
 pub use rates::{RATED_MAX, Rate, RateLimits};
-pub use signin::{COOKIE, SIGN_IN_LIFE_S, SignIn};
-pub use tokens::DESK_LIFE_S_MAX;
 pub use roster::{PROFILE_BYTES_MAX, SKILLS_MAX, UNITS_MAX};
+pub use signin::{COOKIE, SIGN_IN_LIFE_S, SignIn};
 pub use stream::HEARTBEAT;
+pub use tokens::DESK_LIFE_S_MAX;
 pub use wall::{PUSH as WALL_PUSH, VIEWERS_MAX as WALL_VIEWERS_MAX};
 pub use webhooks::WEBHOOK_BYTES_MAX;
 

@@ -160,7 +160,8 @@ async fn granted(api: &Api, security: &Arc<Security>, person: &Person, from: &st
         if asked.outcome(outcome, &id.into_iter().collect::<Vec<_>>()).is_err() {
             tracing::error!("the outcome of a sign-in could not be recorded");
         }
-        made.map(|(_, token)| token).ok_or_else(|| Problem::internal("the token could not be made; see /v1/tokens for their number"))
+        made.map(|(_, token)| token)
+            .ok_or_else(|| Problem::internal("the token could not be made; see /v1/tokens for their number"))
     });
     done.await.map_err(|_| Problem::internal("the sign-in ended by a panic"))?
 }
@@ -244,9 +245,18 @@ mod tests {
             assert!(is_own_path(own), "{own}");
         }
         let long = format!("/{}", "a".repeat(RETURN_BYTES_MAX));
-        for foreign in
-            ["", "desk", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nset-cookie: x", "/a#token=x", "/../x", "/ä", &long]
-        {
+        for foreign in [
+            "",
+            "desk",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a\r\nset-cookie: x",
+            "/a#token=x",
+            "/../x",
+            "/ä",
+            &long,
+        ] {
             assert!(!is_own_path(foreign), "{foreign}");
         }
         assert!(is_own_path(&long[..RETURN_BYTES_MAX]));

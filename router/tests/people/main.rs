@@ -17,8 +17,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tidegate_model::{SeatId, TenantId};
 use tidegate_router::auth::{OidcConfig, OidcError, Person, Provider, Role, RoleOf};
 
-const FIRST: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
-const SECOND: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g\n-----END PRIVATE KEY-----\n";
+const FIRST: &str =
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
+const SECOND: &str =
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g\n-----END PRIVATE KEY-----\n";
 
 /// What the provider says.
 struct Said {
@@ -70,7 +72,8 @@ impl Rig {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let keys = published(&[&key(FIRST, "first")]);
-        let said = Said { issuer: base.clone(), base: base.clone(), keys, id_token: String::new(), asked_keys: AtomicUsize::new(0) };
+        let said =
+            Said { issuer: base.clone(), base: base.clone(), keys, id_token: String::new(), asked_keys: AtomicUsize::new(0) };
         let said = Arc::new(Mutex::new(said));
         let routes = Router::new()
             .route("/.well-known/openid-configuration", get(description))
@@ -260,9 +263,8 @@ async fn signatures_that_do_not_hold_are_refused() {
 async fn keys_are_fetched_again_for_an_unknown_one_and_not_more_often_than_allowed() {
     let rig = Rig::new().await;
     let asked = || rig.said.lock().unwrap_or_else(PoisonError::into_inner).asked_keys.load(Ordering::Relaxed);
-    let with_second = |nonce: &str, base: &str| {
-        signed(&key(SECOND, "second"), &json!({ "alg": "EdDSA", "kid": "second" }), &good(nonce, base))
-    };
+    let with_second =
+        |nonce: &str, base: &str| signed(&key(SECOND, "second"), &json!({ "alg": "EdDSA", "kid": "second" }), &good(nonce, base));
     assert!(rig.with(|_| {}).await.is_ok());
     assert_eq!(asked(), 1);
     // Unknown keys, many: asked no more often than every half minute.
