@@ -270,6 +270,8 @@ async fn node() -> NodeHandle {
         }],
         push: Vec::new(),
         policy_texts: None,
+        events: None,
+        webhooks: None,
     };
     // The log keeps 1 MiB: what is weighed is the node, not its memory of the log.
     let runtime = tokio::runtime::Handle::current();
@@ -287,6 +289,7 @@ async fn web(count: usize) {
         origins: Vec::new(),
         verified_only: false,
         site_keys: None,
+        face: tidegate_channels::config::Face::named("shop"),
     };
     let mut config = Config::new(vec![inbox], authority.clone(), NameTable::new(["all"]));
     config.web.connections = count + 1_000;

@@ -263,7 +263,7 @@ mod tests {
         for (bytes, fine) in [(255, true), (256, false), (2_550, false), (10_000, false)] {
             assert_eq!(name(&format!("name={}", "x".repeat(bytes))).is_ok(), fine, "{bytes}");
         }
-        assert_eq!(name("claim=1"), Err("unknown-field"));
+        assert_eq!(name("claim=1"), Err("unknown-parameter"));
         let claim = |raw: &str| query(Some(raw), true).map(|query| query.claim).map_err(|problem| problem.slug);
         assert_eq!(claim("claim=1f"), Ok(Some(ClaimId(31))));
         for wrong in ["claim=0", "claim=", "claim=x", "claim=%2B1", "claim=11111111111111111"] {

@@ -13,11 +13,11 @@ const POLICY: &str = "name = \"p\"\nselection = \"longest-idle\"\ndefault_queue 
                       [[class]]\nname = \"any\"\n[[queue]]\nname = \"all\"\n";
 
 /// Where offers to a seat arrive.
-struct Desk(mpsc::Sender<SeatNotice>);
+struct Desk(mpsc::SyncSender<SeatNotice>);
 
 impl SeatSink for Desk {
     fn notice(&self, notice: SeatNotice) {
-        let _ = self.0.send(notice);
+        let _ = self.0.try_send(notice);
     }
     fn wake(&self, _conversation: ConversationId, _n: u32) {}
     fn replaced(&self) {}
@@ -38,7 +38,7 @@ fn start(runtime: &tokio::runtime::Runtime) -> NodeHandle {
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a thread");
     let node = start(&runtime);
-    let (offers, arrive) = mpsc::channel();
+    let (offers, arrive) = mpsc::sync_channel(16);
     let _watch = SeatPort::watch(&node, TENANT, SeatId(7), Arc::new(Desk(offers)));
     let seat = |n, act| {
         let input = SeatInput { seat: SeatId(7), command: CommandId(n), act };
