@@ -79,6 +79,9 @@ pub struct Demo {
     /// Seed of imputed patience and handle times.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Show the day live on a large page: its address is printed, and opened where the system can.
+    #[arg(long)]
+    pub open: bool,
     /// Figures as JSON on stdout.
     #[arg(long)]
     pub json: bool,
@@ -168,8 +171,12 @@ pub enum Config {
     },
     /// The JSON Schema of a configuration file.
     Schema,
-    /// A commented example that passes `check`.
-    Example,
+    /// A commented example that passes `check` beside the example policy.
+    Example {
+        /// The policy that it names, instead.
+        #[arg(long)]
+        policy: bool,
+    },
 }
 
 /// `tidegate audit`.

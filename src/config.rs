@@ -22,6 +22,9 @@ pub use layers::{ENVIRONMENT, Environment};
 /// A commented example, which `config check` accepts beside its policy.
 pub const EXAMPLE: &str = include_str!("../examples/serve/tidegate.toml");
 
+/// The policy that [`EXAMPLE`] names.
+pub const EXAMPLE_POLICY: &str = include_str!("../examples/serve/policy.toml");
+
 /// The JSON Schema of a configuration file, for editors and for reviews. The committed copy is `docs/config.schema.json`.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(file::File).to_value()

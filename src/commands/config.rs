@@ -37,6 +37,8 @@ pub fn run(command: &Config, environment: &Environment) -> Result<(), Failure> {
             Ok(())
         }
         Config::Schema => print_json(&config::schema()),
-        Config::Example => heard(write!(std::io::stdout(), "{}", config::EXAMPLE)),
+        Config::Example { policy } => {
+            heard(write!(std::io::stdout(), "{}", if *policy { config::EXAMPLE_POLICY } else { config::EXAMPLE }))
+        }
     }
 }

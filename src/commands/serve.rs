@@ -15,15 +15,15 @@ use crate::supervise;
 use anyhow::Context;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use tidegate_model::Millis;
 use tidegate_router::auth::Role;
 use tidegate_router::cell::CellConfig;
+use tidegate_router::events::EventsConfig;
 use tidegate_router::http::{Rate, RateLimits};
 use tidegate_router::live::LiveConfig;
 use tidegate_router::node::NodeConfig;
+use tidegate_router::webhook::WebhooksConfig;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// The demonstration tenant: the example's policy and agents.
-const DEMONSTRATION: &str = include_str!("../../examples/serve/policy.toml");
 
 /// A directory that may vanish with the process.
 enum DataDir {
@@ -70,15 +70,29 @@ fn prepare(args: &Serve, environment: Environment) -> Result<Prepared, Failure> 
     let own: Vec<_> = drawn.iter().map(|token| ("local".to_owned(), Role::Admin, token.clone())).collect();
     let admins = checked.tokens.iter().chain(&own).cloned().collect();
     let secret = secret(dir.path())?;
+    let cell = CellConfig {
+        segment_bytes: checked.segment_bytes,
+        retain: checked.retain,
+        prefault_bytes: checked.prefault_bytes,
+        ..CellConfig::default()
+    };
+    let events = EventsConfig {
+        retain_bytes: checked.events.retain_mib << 20,
+        retain_for: Millis(checked.events.retain_days * 86_400_000),
+        decisions: checked.events.decisions,
+        ..EventsConfig::new(dir.path().join("events"))
+    };
+    let webhooks =
+        WebhooksConfig { allow_inside: checked.webhooks.allow_inside, ..WebhooksConfig::new(dir.path().join("webhooks")) };
     let node = NodeConfig {
         name: "tidegate".into(),
-        cell: CellConfig { segment_bytes: checked.segment_bytes, retain: checked.retain, ..CellConfig::default() },
+        cell,
         live: LiveConfig::default(),
         tenants: checked.tenants.clone(),
         push: Vec::new(),
         policy_texts: Some(dir.path().join("policies")),
-        events: Some(tidegate_router::events::EventsConfig::new(dir.path().join("events"))),
-        webhooks: Some(tidegate_router::webhook::WebhooksConfig::new(dir.path().join("webhooks"))),
+        events: Some(events),
+        webhooks: Some(webhooks),
     };
     let failures = Rate { per_second: args.auth_failures, burst: args.auth_failures.saturating_mul(20) };
     let rates = RateLimits { failures, ..RateLimits::default() };
@@ -112,7 +126,7 @@ fn secret(dir: &Path) -> anyhow::Result<Vec<u8>> {
 /// The example's files are built in: written to a directory of their own and read like any others.
 fn demonstration() -> anyhow::Result<Checked> {
     let dir = tempfile::tempdir().context("no temporary directory")?;
-    std::fs::write(dir.path().join("policy.toml"), DEMONSTRATION).context("the built-in policy")?;
+    std::fs::write(dir.path().join("policy.toml"), config::EXAMPLE_POLICY).context("the built-in policy")?;
     let file = dir.path().join("tidegate.toml");
     std::fs::write(&file, config::EXAMPLE).context("the built-in example")?;
     let mut checked = config::read(&file)?;

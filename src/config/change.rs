@@ -50,6 +50,9 @@ pub fn change(old: &Checked, new: &Checked) -> Result<Change, Vec<String>> {
     differs("segment_mib", old.segment_bytes != new.segment_bytes);
     differs("retain_gib", old.retain != new.retain);
     differs("files, or an inbox's media_types,", old.files != new.files);
+    differs("prefault_mib", old.prefault_bytes != new.prefault_bytes);
+    differs("[events]", old.events != new.events);
+    differs("[webhooks]", old.webhooks != new.webhooks);
     differs("log.format", old.log.1 != new.log.1);
     differs("[oidc] or an agent's login", old.oidc != new.oidc);
     let (before, after) = (by_id(&old.tenants), by_id(&new.tenants));

@@ -4,7 +4,7 @@
 //! the variable that gave the value. A fault of the TOML itself, or of a policy, ends the reading of that file only. Nothing
 //! is started here, and no token is ever part of a message.
 
-use super::file::{Admin, Agent, Face, File, Files, Inbox, LogFormat, Role, Tenant};
+use super::file::{Admin, Agent, EventSettings, Face, File, Files, Inbox, LogFormat, Role, Tenant, WebhookSettings};
 use super::layers::{Environment, Path as Field, Places, layers};
 use crate::floor::FileSettings;
 use anyhow::{Context, anyhow};
@@ -37,6 +37,12 @@ pub struct Checked {
     pub segment_bytes: u32,
     /// How much of the old log stays.
     pub retain: Retain,
+    /// Memory written ahead at the start, in bytes.
+    pub prefault_bytes: u64,
+    /// The journal of events.
+    pub events: EventSettings,
+    /// Webhooks.
+    pub webhooks: WebhookSettings,
     /// What goes to standard error: directives, empty for the default; and the form.
     pub log: (String, LogFormat),
     /// Tenants as the node takes them.
@@ -104,6 +110,16 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
         let problem = format!("is 0 (keep all) to 65536 (GiB), found {}", file.retain_gib);
         faults.add(&Field::key("retain_gib"), "retain_gib", problem);
     }
+    let ranges = [
+        (Field::key("prefault_mib"), file.prefault_mib, 0, 1 << 20, "MiB"),
+        (Field::key("events").then("retain_mib"), file.events.retain_mib, 64, 1 << 20, "MiB"),
+        (Field::key("events").then("retain_days"), file.events.retain_days, 1, 3_650, "days"),
+    ];
+    for (at, found, low, high, unit) in ranges {
+        if !(low..=high).contains(&found) {
+            faults.add(&at, &at.to_string(), format!("is {low} to {high} ({unit}), found {found}"));
+        }
+    }
     if let Err(error) = EnvFilter::try_new(&file.log.level) {
         let problem = format!("{error}; write a level such as warn, or directives such as warn,tidegate_router=info");
         faults.add(&Field::key("log").then("level"), "log.level", problem);
@@ -132,6 +148,9 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
         data_dir: base.join(file.data_dir),
         segment_bytes: file.segment_mib.saturating_mul(1 << 20),
         retain: if file.retain_gib == 0 { Retain::All } else { Retain::Bytes(file.retain_gib.saturating_mul(1 << 30)) },
+        prefault_bytes: file.prefault_mib.saturating_mul(1 << 20),
+        events: file.events,
+        webhooks: file.webhooks,
         log: (file.log.level, file.log.format),
         tenants,
         inboxes,

@@ -26,6 +26,16 @@ pub struct File {
     #[serde(default = "retain_gib")]
     #[schemars(range(min = 0, max = 65536))]
     pub retain_gib: u64,
+    /// Memory of tables that is written ahead at the start, in MiB, so that no input waits for the kernel; 0 for none.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1048576))]
+    pub prefault_mib: u64,
+    /// The journal of platform events, which streams and webhooks read.
+    #[serde(default)]
+    pub events: EventSettings,
+    /// Webhooks.
+    #[serde(default)]
+    pub webhooks: WebhookSettings,
     /// What the node writes to standard error.
     #[serde(default)]
     pub log: Log,
@@ -53,6 +63,35 @@ const fn segment_mib() -> u32 {
 
 const fn retain_gib() -> u64 {
     8
+}
+
+/// The journal of platform events.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventSettings {
+    /// How much of it stays, in MiB: 64 to 1048576.
+    #[schemars(range(min = 64, max = 1048576))]
+    pub retain_mib: u64,
+    /// For how many days: 1 to 3650; whichever bound is met first lets old events go.
+    #[schemars(range(min = 1, max = 3650))]
+    pub retain_days: u64,
+    /// Whether every assignment decision is an event, too.
+    pub decisions: bool,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self { retain_mib: 1_024, retain_days: 7, decisions: false }
+    }
+}
+
+/// Webhooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookSettings {
+    /// Whether receivers may have addresses of the inside (loopback, private, link-local). Whoever may create a webhook could
+    /// then make this node ask anything in its network.
+    pub allow_inside: bool,
 }
 
 /// What the node writes to standard error.

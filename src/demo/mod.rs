@@ -16,7 +16,7 @@ pub use plan::Plan;
 
 use crate::cli::Demo;
 use crate::failure::Failure;
-use crate::floor::{FileSettings, Floor, FloorConfig, random};
+use crate::floor::{FileSettings, Floor, FloorConfig, random, random_token};
 use crate::say::Lang;
 use anyhow::Context;
 use clock::Scaled;
@@ -24,11 +24,13 @@ use history::Histories;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_channels::Inbox;
 use tidegate_model::limits::Limits;
 use tidegate_model::{TenantId, Timestamp};
+use tidegate_router::auth::Role;
 use tidegate_router::cell::{CellConfig, Retain};
 use tidegate_router::live::LiveConfig;
 use tidegate_router::log_time::ClockMode;
@@ -50,7 +52,12 @@ const REST: Duration = Duration::from_secs(30);
 pub async fn run(args: &Demo, plan: Plan, lang: Lang) -> Result<(), Failure> {
     let (dir, _kept) = directory(args.dir.as_deref()).map_err(Failure::Input)?;
     announce(&plan, &dir, lang);
-    let floor = Floor::start(floor_config(&plan)?, &dir).await?;
+    // Whoever watches needs a token; one that reads figures is drawn for this run.
+    let viewer = if args.open { Some(random_token()?) } else { None };
+    let floor = Floor::start(floor_config(&plan, viewer.as_deref())?, &dir).await?;
+    if let Some(token) = &viewer {
+        wall(&format!("{}/wall/#token={token}", floor.base()), lang);
+    }
     let clock = Scaled::new(floor.node.cell().log_time(), plan.speed, plan.first_ms(), LEAD);
     let base = floor.base();
     let histories = Arc::new(Histories::default());
@@ -104,7 +111,16 @@ fn directory(named: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::
     }
 }
 
-fn floor_config(plan: &Plan) -> anyhow::Result<FloorConfig> {
+/// Prints the address of the large page, and asks the system to open it; a system without a browser is no fault.
+fn wall(address: &str, lang: Lang) {
+    eprintln!("{} {address}", lang.say("the day, live:", "实时大屏："));
+    let opened = Command::new("xdg-open").arg(address).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    if let Err(error) = opened {
+        eprintln!("{} ({error})", lang.say("open it in a browser", "请在浏览器中打开"));
+    }
+}
+
+fn floor_config(plan: &Plan, viewer: Option<&str>) -> anyhow::Result<FloorConfig> {
     let mut agents = std::collections::BTreeMap::new();
     for shift in &plan.script.shifts {
         agents.entry(shift.seat).or_insert_with(|| shift.profile.clone());
@@ -151,7 +167,7 @@ fn floor_config(plan: &Plan) -> anyhow::Result<FloorConfig> {
         files: FileSettings::default(),
         secret,
         oidc: None,
-        admins: Vec::new(),
+        admins: viewer.map(|token| ("wall".to_owned(), Role::Viewer, token.to_owned())).into_iter().collect(),
         rates: Default::default(),
         tune: |_| {},
     })
