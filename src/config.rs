@@ -1,7 +1,7 @@
 //! The configuration of `serve`: defaults, then one TOML file, then the environment, then flags.
 //!
 //! It names tenants with their policy files, accounts and agents, administration tokens (as files, never inline), the
-//! listener and the data directory. [`file`] says what may be written and is the source of the published schema; `layers`
+//! listener and the data directory. [`mod@file`] says what may be written and is the source of the published schema; `layers`
 //! reads the file strictly and lays the environment over it; `check` looks at every value and every file that is named,
 //! and reports all faults at once, each with file, line, column, field and remedy; `explain` tells where each value comes
 //! from; `change` says what a reload would do. What is in the log wins over what is configured: a restart never undoes

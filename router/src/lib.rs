@@ -14,6 +14,7 @@
 pub mod audit;
 #[cfg(not(shuttle))]
 pub mod auth;
+#[cfg(not(shuttle))]
 pub mod blobs;
 pub mod cell;
 #[cfg(not(shuttle))]

@@ -267,7 +267,7 @@ mod tests {
         let claim = |raw: &str| query(Some(raw), true).map(|query| query.claim).map_err(|problem| problem.slug);
         assert_eq!(claim("claim=1f"), Ok(Some(ClaimId(31))));
         for wrong in ["claim=0", "claim=", "claim=x", "claim=%2B1", "claim=11111111111111111"] {
-            assert_eq!(claim(wrong), Err("bad-field"), "{wrong}");
+            assert_eq!(claim(wrong), Err("bad-parameter"), "{wrong}");
         }
     }
 
