@@ -180,7 +180,7 @@ pub struct Oidc {
     pub client_id: String,
     /// A file whose first line is the node's secret at the provider; relative to this file. None for a public client.
     pub client_secret_file: Option<PathBuf>,
-    /// Where browsers reach this node, as https://HOST[:PORT]; the provider must know it with /v1/auth/oidc/callback behind it.
+    /// Where browsers reach this node, as `https://HOST:PORT`; the provider must know it with /v1/auth/oidc/callback behind it.
     pub redirect: String,
     /// Scopes beside `openid`.
     #[serde(default = "scopes")]
@@ -249,7 +249,7 @@ pub struct Inbox {
     /// Its account number, from 1.
     #[schemars(range(min = 1))]
     pub account: u32,
-    /// Pages that may speak to it, as https://HOST[:PORT].
+    /// Pages that may speak to it, as `https://HOST:PORT`.
     #[serde(default)]
     pub origins: Vec<String>,
     /// Units that one contact takes of a seat.

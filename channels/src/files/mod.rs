@@ -3,7 +3,7 @@
 //! A client uploads a file and gets its address; a `message` or `send` then names the address instead of a text. The upload is
 //! durable before it is answered, and only who uploaded a file for a conversation may name it there. What may be read is what
 //! stands in a transcript: a customer's own conversation, a seat's own claims up to their release. [`media`] knows kinds of
-//! files, [`http`] moves bytes, [`Inspector`] is where a virus scanner is put. It refuses to know how bytes are kept: that is
+//! files, `http` moves bytes, [`Inspector`] is where a virus scanner is put. It refuses to know how bytes are kept: that is
 //! the port's matter ([`Blobs`]).
 
 pub(crate) mod http;

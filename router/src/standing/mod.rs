@@ -4,7 +4,7 @@
 //! egress ── Feed (one bounded channel) ──> keeper (a task) ──> View of each tenant <── Ingress::standing, SeatPort::context
 //! ```
 //!
-//! [`Feed`] picks what matters out of the cell's outputs and hands over one batch without waiting. The keeper applies it;
+//! `Feed` picks what matters out of the cell's outputs and hands over one batch without waiting. The keeper applies it;
 //! when a batch was lost, a policy swapped or the node has just started, it asks the machine for its open contacts, a few
 //! thousand slots a question, and goes on from there: every event carries the transcript's number, so that what both say
 //! counts once. Readers take a tenant's lock for a look-up in O(log n) and compute quantiles after it. It refuses to know
