@@ -5,7 +5,7 @@
 //! compiler proves it. Entries of the log are encoded by [`codec`] (flat, versioned, keys at fixed offsets); rarely written
 //! matter (policies, profiles, limits) travels inside an entry as opaque bytes that `tidegate-core` decodes.
 //!
-//! Reading order: [`ids`], [`time`], [`name`], [`limits`], [`policy`], [`input`], [`output`], [`record`], [`codec`], [`file`],
+//! Reading order: [`ids`], [`time`], [`name`], [`limits`], [`policy`], [`input`], [`output`], [`record`], [`codec`], [`mod@file`],
 //! [`port`], [`problem`], [`mask`]; [`bucket`] is the one small machine that the edges on both sides share.
 #![no_std]
 #![forbid(unsafe_code)]
