@@ -52,7 +52,7 @@ fn guarded() -> Vec<Op> {
             .keyed(false)
             .reads("CreateToken", shape::object(&create))
             .answer(201, "The token.", object())
-            .problems(&["too-many-tokens", "audit-failed", "no-such-route"]),
+            .problems(&["too-many-tokens", "unknown-tenant", "audit-failed", "no-such-route"]),
         Op::get("/v1/tokens", tokens::list)
             .named("access", "listTokens", "API tokens, without their texts")
             .needs(Permission::ManageTokens)
@@ -80,7 +80,7 @@ fn guarded() -> Vec<Op> {
         Op::get("/v1/audit", tokens::audit)
             .named("access", "readAudit", "Administrative acts, oldest first")
             .needs(Permission::ReadAudit)
-            .query("after", integer(0, u64::MAX), "Number of the newest record that the reader has.")
+            .query("after", integer(0, tokens::RECORDS_MAX), "Number of the newest record that the reader has.")
             .query("limit", integer(1, 1_000), "Most records of the page.")
             .answer(200, "A page.", object())
             .problems(&["audit-failed", "no-such-route"]),

@@ -31,6 +31,9 @@ use tidegate_model::ids::{SeatId, TenantId};
 use tidegate_model::limits::NAME_BYTES_MAX;
 use tidegate_model::port::AgentGrant;
 
+/// Newest record that may be named: every reader of JSON has integers of that size.
+pub(super) const RECORDS_MAX: u64 = (1 << 53) - 1;
+
 /// Largest body here, in bytes.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// Records of one page of the audit.
@@ -158,7 +161,7 @@ pub(super) async fn seat(
 pub(super) async fn audit(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     let (_, security) = (api.allow(&headers, Permission::ReadAudit)?, api.secured()?);
     let query = Query::read(query.as_deref(), &["after", "limit"])?;
-    let after = query.integer("after", 0..=u64::MAX, 0)?;
+    let after = query.integer("after", 0..=RECORDS_MAX, 0)?;
     let limit = query.integer("limit", 1..=PAGE_MAX, 100)? as usize;
     let head = security.audit.head();
     let read = tokio::task::spawn_blocking(move || security.audit.read(after, limit)).await;
@@ -184,7 +187,7 @@ fn new_token(api: &Api, grant: &AdminGrant, body: &[u8]) -> Result<NewToken, Pro
         return Err(Problem::field("/tenant", "this token makes tokens of its own tenant alone"));
     }
     if tenant.is_some_and(|tenant| !api.node().has_tenant(tenant)) {
-        return Err(Problem::field("/tenant", "no such tenant on this node"));
+        return Err(Problem::not_found("unknown-tenant", "no such tenant on this node").at("/tenant"));
     }
     // A seat's token is for the one seat: whoever may draw desk tokens may make it.
     if role != Role::Agent && !role.is_within(grant.role) {
