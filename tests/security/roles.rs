@@ -123,12 +123,13 @@ fn a_token_is_shown_once_and_made_once() {
         r#"{"name":"n","role":"viewer","life_s":34560001}"#,
         r#"{"name":"n","role":"viewer","more":1}"#,
         r#"{"name":"n","role":"agent"}"#,
-        r#"{"name":"n","role":"viewer","tenant":9}"#,
         r#"{"name":"n","role":"viewer","role":"admin"}"#,
     ] {
         let answer = ask(&address, "POST", "/v1/tokens", &[bearer(&node.admin())], wrong);
         assert!(matches!(answer.status, 400 | 422), "{wrong}: {} {}", answer.status, answer.body);
     }
+    let nowhere = ask(&address, "POST", "/v1/tokens", &[bearer(&node.admin())], r#"{"name":"n","role":"viewer","tenant":9}"#);
+    assert_eq!(nowhere.status, 404, "{}", nowhere.body);
     // After a restart it is good still, and the file tells nothing.
     let token = first["token"].as_str().expect("a text").to_owned();
     let file = std::fs::read_to_string(dir.path().join("tokens.json")).expect("the file");
