@@ -3,7 +3,7 @@
 //! The clients are another process (this binary, run again), so that their memory is not counted. Each connects over
 //! loopback, says hello, begins a contact that waits in a queue, and falls silent; several listeners (127.0.0.1, 127.0.0.2, ...)
 //! make room when one address has too few ports. Weighed are VmRSS of the server alone, after everything has come to rest,
-//! and beside it what the kernel holds for the sockets of both ends, from `/proc/slabinfo` or `/proc/meminfo` and
+//! and beside it what the kernel holds for the sockets of both ends, from `/proc/meminfo` and
 //! `/proc/net/sockstat`: that part is not the process's. The limit of the same run: as many bare tokio tasks, each reading one
 //! accepted TCP socket. It refuses to judge; figures for 100,000 are extrapolated, and named so.
 //!
