@@ -11,6 +11,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tidegate_benches::{as_the_binary, load};
 use tidegate_model::ids::{AccountId, ContactId, ConversationId, CustomerId, EventId, SeatId, Seq, TenantId};
 use tidegate_model::input::{ContactRequest, FirstOwner, Inbound, InboundAct, Input};
 use tidegate_model::limits::Limits;
@@ -48,10 +49,10 @@ length_max = 200000
 "#;
 
 fn main() {
+    as_the_binary();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("actors: {cores} cores, load average {}", load.trim());
+    println!("actors: {cores} cores, load average {}", load());
     runtime.block_on(costs());
     runtime.block_on(latencies());
     runtime.block_on(memory());

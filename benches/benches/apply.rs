@@ -9,11 +9,16 @@
 //! Inputs are timed one by one three ways: on the machine that grew, on a restored copy, and on a restored copy whose memory
 //! was written ahead (`Tenant::prefault`). The slowest by the thread's own CPU (which counts the kernel's work at a fresh page
 //! and not the turns of others on a busy machine) are printed with their kind, with every table that had no room left and
-//! moved, and with the page faults of the thread in that input.
+//! moved, and with the page faults of the thread in that input. A virtual machine is stopped by its host without a trace in
+//! either clock; so the machine's own stalls are read from a loop that only counts, and of each input the shortest of its
+//! three times is kept: what is long because of the input is long on every copy, for all three do the same work.
+//!
+//! Last, one input after a pause, at 1,000 seats: the deciding thread of a node with little to do works with cold caches,
+//! beside a walk over as much memory as an input touches, after the same pause.
 
 use hdrhistogram::Histogram;
-use rustix::time::{ClockId, clock_gettime};
 use std::time::Instant;
+use tidegate_benches::{as_the_binary, cpu_ns, load, variable};
 use tidegate_core::{Guard, Tenant, payload, policy};
 use tidegate_matcher::guard::catch_plan;
 use tidegate_model::input::{Admin, ContactRequest, FirstOwner, Inbound, InboundAct, Input, SeatAct, SeatInput};
@@ -32,11 +37,6 @@ const TENANT: TenantId = TenantId(1);
 const SEATS: u64 = 10_000;
 const QUEUES: u64 = 32;
 const BATCH: usize = 4_096;
-
-fn cpu_ns() -> u64 {
-    let t = clock_gettime(ClockId::ThreadCPUTime);
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-}
 
 struct Rng(u64);
 
@@ -268,13 +268,15 @@ struct Each {
     wall: Histogram<u64>,
     cpu: Histogram<u64>,
     slow: Vec<Slow>,
+    /// Of every input in its order, in nanoseconds.
+    all: Vec<u64>,
     room: Vec<(&'static str, usize)>,
 }
 
 impl Each {
     fn new(name: &'static str, tenant: &Tenant) -> Self {
         let histogram = Histogram::new(3).expect("three digits");
-        Self { name, wall: histogram.clone(), cpu: histogram, slow: Vec::new(), room: tenant.room() }
+        Self { name, wall: histogram.clone(), cpu: histogram, slow: Vec::new(), all: Vec::new(), room: tenant.room() }
     }
 
     fn work(&mut self, round: usize, tenant: &mut Tenant, batch: &[Vec<u8>], out: &mut Vec<Output>) {
@@ -295,6 +297,7 @@ impl Each {
             let (wall_ns, cpu_ns) = (started.elapsed().as_nanos() as u64, cpu_ns() - cpu);
             self.wall.record(wall_ns).ok();
             self.cpu.record(cpu_ns).ok();
+            self.all.push(cpu_ns.min(wall_ns));
             if cpu_ns > 50_000 {
                 let room = tenant.room();
                 let moved = room.iter().zip(&self.room).filter(|(now, before)| now.1 != before.1).map(|(now, _)| now.0).collect();
@@ -305,7 +308,7 @@ impl Each {
         }
     }
 
-    fn print(mut self, tenant: &Tenant) {
+    fn print(&mut self, tenant: &Tenant) {
         println!("  each input alone, {}, ns, timer included (asked: p99 5,000, max 1,000,000):", self.name);
         for (clock, h) in [("wall", &self.wall), ("CPU of the thread", &self.cpu)] {
             let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|q| h.value_at_quantile(q));
@@ -342,8 +345,71 @@ fn resident_mb() -> f64 {
     stat("/proc/self/stat", 21) as f64 * 4096.0 / 1e6
 }
 
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').take(3).collect::<Vec<_>>().join(" ")
+/// A loop that only counts for as long as an input takes, as often as inputs were timed: what is long there is the machine.
+fn stalls(times: usize) {
+    let mut spread = Histogram::<u64>::new(3).expect("three digits");
+    let mut sum = 1_u64;
+    for _ in 0..times {
+        let started = Instant::now();
+        for _ in 0..300 {
+            sum = std::hint::black_box(tidegate_model::name::mix(sum));
+        }
+        spread.record(started.elapsed().as_nanos() as u64).ok();
+    }
+    println!(
+        "  a loop that only counts, {times} times, wall ns: p50 {}, p99 {}, p99.9 {}, max {}",
+        spread.value_at_quantile(0.5),
+        spread.value_at_quantile(0.99),
+        spread.value_at_quantile(0.999),
+        spread.max()
+    );
+}
+
+/// Words walked after a pause, a cache line each: about what an input touches.
+const LINES: usize = 40;
+
+/// One input after the thread has slept, beside a walk through memory after the same sleep.
+fn after_a_pause() {
+    let mut floor = Floor::new(10);
+    let lines: Vec<[u64; 8]> = (0..1_u64 << 20).map(|i| [tidegate_model::name::mix(i); 8]).collect();
+    let mut out = Vec::new();
+    println!(
+        "  one input after a pause, 1,000 seats, 100,000 conversations; wall ns p50 / p99, and of {LINES} lines walked in 64 MiB:"
+    );
+    for (pause, times) in [(0, 20_000), (100, 10_000), (1_000, 3_000), (10_000, 400)] {
+        let (mut inputs, mut walk) = (Histogram::<u64>::new(3).expect("digits"), Histogram::<u64>::new(3).expect("digits"));
+        let pause = std::time::Duration::from_micros(pause);
+        let rest = || {
+            if !pause.is_zero() {
+                std::thread::sleep(pause)
+            }
+        };
+        let mut sum = 0_u64;
+        while inputs.len() < times {
+            for bytes in floor.batch().iter().take((times - inputs.len()) as usize) {
+                rest();
+                let started = Instant::now();
+                for _ in 0..LINES {
+                    sum = lines[(sum as usize) % lines.len()][0].wrapping_add(sum);
+                }
+                std::hint::black_box(sum);
+                walk.record(started.elapsed().as_nanos() as u64).ok();
+                rest();
+                let started = Instant::now();
+                let entry = codec::decode(bytes).expect("own entry");
+                floor.tenant.handle(entry.at, entry.seq, entry.input);
+                while let Some(output) = floor.tenant.poll_output() {
+                    out.push(output);
+                }
+                inputs.record(started.elapsed().as_nanos() as u64).ok();
+            }
+            for output in out.drain(..) {
+                note(&output, &mut floor.offers, &mut floor.claims, &mut floor.wrap_ups);
+            }
+        }
+        let [a, b] = [&inputs, &walk].map(|h| (h.value_at_quantile(0.5), h.value_at_quantile(0.99)));
+        println!("    {:>6} us  {:>7} / {:>7}    {:>7} / {:>7}", pause.as_micros(), a.0, a.1, b.0, b.1);
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -352,7 +418,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let scale = std::env::var("TIDEGATE_BENCH_SCALE").ok().and_then(|s| s.parse().ok()).unwrap_or(1_u64).max(1);
+    as_the_binary();
+    let scale = variable("TIDEGATE_BENCH_SCALE", 1).max(1);
     println!("apply: one input at {} resident conversations; load {}", 1_000_000 / scale, load());
     let started = Instant::now();
     let mut floor = Floor::new(scale);
@@ -438,8 +505,21 @@ fn main() {
         println!("    {name:<20} {:>6.0} ns", median(means));
     }
     grown.print(&floor.tenant);
-    for (each, tenant) in each.into_iter().zip([&plain, &ahead]) {
+    for (each, tenant) in each.iter_mut().zip([&plain, &ahead]) {
         each.print(tenant);
     }
+    stalls(rounds * BATCH);
+    let [plain, ahead] = &each;
+    let mut shortest = Histogram::<u64>::new(3).expect("three digits");
+    for ((a, b), c) in grown.all.iter().zip(&plain.all).zip(&ahead.all) {
+        shortest.record(*a.min(b).min(c)).ok();
+    }
+    println!(
+        "  the shortest of an input's three times, ns: p99 {}, p99.9 {}, max {} (asked: max 1,000,000)",
+        shortest.value_at_quantile(0.99),
+        shortest.value_at_quantile(0.999),
+        shortest.max()
+    );
+    after_a_pause();
     println!("  ledger at the end: {:?}; load {}", floor.tenant.ledger(), load());
 }

@@ -4,14 +4,16 @@
 //! The quiet tenant sends at a fixed rate, open loop; its times count from the intended send to the answer (durable, decided,
 //! handed to the sink). The loud tenant has its contacts waiting and sends too. Bursts are real, through policies alone: a
 //! swap that renames every step maps each contact to the first one and begins its time anew, in one log instant, so that the
-//! relaxation deadlines of all of them coincide; the last swap brings a `gives_up_after` that has passed for everybody. A
-//! burst's window is from its first entry until the tenant wants no tick at once any more; only samples sent inside it count
-//! for it, so a long quiet tail cannot dilute it. Before a speed is printed the log is replayed and both tenants' digests
-//! compared with the live ones'. It refuses to judge: ratios are printed beside what is asked (2).
+//! relaxation deadlines of all of them coincide; a swap that brings a `gives_up_after` that has passed for everybody empties the
+//! floor, which is then filled again. A burst's window is from its first entry until the tenant wants no tick at once any more;
+//! only samples sent inside it count for it, so a long quiet tail cannot dilute it. Two ratios are printed beside what is asked
+//! (2): p99 over all of a kind's windows against p99 over all calm stretches of the run, and the median of the windows' own p99
+//! against the median p99 of calm windows of their length, which one stall of the machine or its disk cannot move. Before a speed is
+//! printed the log is replayed and both tenants' digests compared with the live ones'. It refuses to judge.
 //!
 //! `cargo bench -p tidegate-benches --bench burst`; `TIDEGATE_BENCH_RATE` (quiet, default 5,000/s), `TIDEGATE_BENCH_LOUD`
-//! (loud, default 1,000/s), `TIDEGATE_BENCH_WAITING` (default 100,000), `TIDEGATE_BENCH_ROUNDS` (default 5),
-//! `TIDEGATE_BENCH_SECONDS` (baseline, default 10), `TIDEGATE_BENCH_FUEL` (default the limits' own), `TIDEGATE_BENCH_EACH=1` (each burst's longest),
+//! (loud, default 1,000/s), `TIDEGATE_BENCH_WAITING` (default 100,000), `TIDEGATE_BENCH_ROUNDS` (default 20; a quarter
+//! of them for the emptied floor), `TIDEGATE_BENCH_SECONDS` (baseline, default 10), `TIDEGATE_BENCH_FUEL` (default the limits' own), `TIDEGATE_BENCH_EACH=1` (each burst's longest),
 //! `TIDEGATE_BENCH_HUGE=1` (leaves transparent huge pages on), `TIDEGATE_BENCH_DIR`.
 
 use hdrhistogram::Histogram;
@@ -24,6 +26,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
+use tidegate_benches::{as_the_binary, cpu_ns, load, variable};
 use tidegate_core::{payload, policy};
 use tidegate_journal::{Journal, OnDamage, Options, Position, RealDisk, ScanStep};
 use tidegate_model::codec;
@@ -49,13 +52,11 @@ const CONTACT: u64 = 10;
 const SERVED: u64 = 10;
 const BODY: usize = 184;
 /// How long after a swap its contacts' first step lasts: all of them are carried over long before.
-const LASTS: Duration = Duration::from_secs(3);
+const LASTS: Duration = Duration::from_millis(1_500);
+/// Calm stretches are cut into windows as long as a burst, at most this, in nanoseconds.
+const SPAN_MAX: u64 = 500_000_000;
 /// How often the loud tenant's backlog is looked at, in every phase alike.
 const LOOK: Duration = Duration::from_millis(2);
-
-fn variable(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-}
 
 /// Three relaxation steps whose names end in `round`; the loud seats are eligible from the second on.
 fn loud_policy(round: u64, lasts: Option<Duration>, gives_up: bool) -> String {
@@ -262,10 +263,6 @@ struct Phase {
     entries: u64,
 }
 
-fn loads() -> String {
-    std::fs::read_to_string("/proc/loadavg").map(|s| s.split(' ').take(3).collect::<Vec<_>>().join(" ")).unwrap_or_default()
-}
-
 /// CPU time of this process's threads by name, in nanoseconds.
 fn cpu() -> BTreeMap<String, u64> {
     let mut times = BTreeMap::new();
@@ -317,6 +314,24 @@ fn bootstrap(cell: &CellHandle, tenant: TenantId, text: &str, seats: u64) {
             let command = CommandId(1 << 100 | u128::from(seat) << 8 | u128::from(matches!(act, SeatAct::Ready)));
             wait(&Input::Seat(SeatInput { seat: SeatId(seat), command, act }));
         }
+    }
+}
+
+/// Puts contacts into the loud tenant's queue until `waiting` of them stand there; `wave` makes their ids new.
+fn fill(cell: &CellHandle, wave: u64, waiting: u64) {
+    let stand = |cell: &CellHandle| cell.query_wait(LOUD, |tenant| tenant.ledger().waiting).expect("answers");
+    for contact in stand(cell)..waiting {
+        let id = wave << 40 | contact;
+        let act = InboundAct::Begin { with: FirstOwner::Queue, request: ContactRequest::default() };
+        submit(cell, LOUD, &inbound(id, wave << 40 | 1 << 39 | contact, act));
+        if contact % 1_024 == 0 {
+            // At a pace that the deciding thread keeps up with, or everybody's new contacts would be refused.
+            stand(cell);
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+    while stand(cell) < waiting {
+        thread::park_timeout(Duration::from_millis(10));
     }
 }
 
@@ -447,12 +462,6 @@ impl Costliest {
     }
 }
 
-/// CPU time of the calling thread, in nanoseconds.
-fn own_cpu() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
 /// Replays what the disk holds and compares both tenants' digests.
 fn check(cell: CellHandle, disk: RealDisk) -> (u64, Costliest) {
     let digest = |tenant| cell.query_wait(tenant, |tenant| tenant.full_digest()).expect("answers");
@@ -476,9 +485,9 @@ fn check(cell: CellHandle, disk: RealDisk) -> (u64, Costliest) {
             break;
         }
         outputs.clear();
-        let began = own_cpu();
+        let began = cpu_ns();
         let replayed = machines.replay(entry.payload, &mut outputs).expect("replays");
-        let ran = own_cpu() - began;
+        let ran = cpu_ns() - began;
         costliest.note(replayed.tenant, entry.payload, ran);
         entries += 1;
     }
@@ -497,6 +506,26 @@ fn spread(samples: &[(u64, u64)], phases: &[&Phase]) -> Histogram<u64> {
     histogram
 }
 
+/// Calm stretches, which every ratio is against.
+fn is_calm(phase: &Phase) -> bool {
+    phase.name.starts_with("calm") || phase.name == "between"
+}
+
+/// The p99 of every window by itself, the median of them.
+fn median_p99(samples: &[(u64, u64)], windows: impl Iterator<Item = (u64, u64)>) -> f64 {
+    let mut each: Vec<u64> = windows
+        .map(|(from, until)| {
+            let first = samples.partition_point(|(sent, _)| *sent < from);
+            let last = samples.partition_point(|(sent, _)| *sent < until);
+            let mut inside: Vec<u64> = samples[first..last].iter().map(|(_, latency)| *latency).collect();
+            inside.sort_unstable();
+            inside.get((inside.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0)
+        })
+        .collect();
+    each.sort_unstable();
+    each.get(each.len() / 2).map_or(0.0, |p99| *p99 as f64 / 1e3)
+}
+
 fn print(phases: &[Phase], samples: &[(u64, u64)]) {
     let mut names: Vec<&str> = Vec::new();
     for phase in phases {
@@ -504,16 +533,28 @@ fn print(phases: &[Phase], samples: &[(u64, u64)]) {
             names.push(&phase.name);
         }
     }
-    let mut calm = None;
+    let calm: Vec<&Phase> = phases.iter().filter(|phase| is_calm(phase)).collect();
+    let pooled = spread(samples, &calm).value_at_quantile(0.99) as f64 / 1e3;
+    // Calm windows as long as the bursts are: a longer one meets more of the machine's own stalls.
+    let typical = |length: u64| {
+        let pieces = calm.iter().flat_map(|phase| {
+            let whole = (phase.until - phase.from) / length;
+            (0..whole).map(move |i| (phase.from + i * length, phase.from + (i + 1) * length))
+        });
+        median_p99(samples, pieces)
+    };
+    println!("  all calm together: p99 {pooled:.0} us");
     println!(
-        "  | quiet tenant, intended send to answer, us | n | p50 | p99 | p99.9 | max | p99 / calm | worked off, ms | longest entry | longest wait for apply | apply CPU, ms each |"
+        "  | quiet tenant, intended send to answer, us | n | p50 | p99 | / calm | median p99 of windows | / calm ones | p99.9 | max | worked off, ms | longest entry | longest wait for apply | apply CPU, ms each |"
     );
-    println!("  |---|---|---|---|---|---|---|---|---|---|---|");
+    println!("  |---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for name in names {
         let of: Vec<&Phase> = phases.iter().filter(|phase| phase.name == name).collect();
         let h = spread(samples, &of);
         let q = |q| h.value_at_quantile(q) as f64 / 1e3;
-        let calm = *calm.get_or_insert(q(0.99));
+        let length = of.iter().map(|phase| phase.until - phase.from).sum::<u64>() / of.len() as u64;
+        let typical = typical(length.min(SPAN_MAX));
+        let each = median_p99(samples, of.iter().map(|phase| (phase.from, phase.until)));
         let most = |f: fn(&Phase) -> u64| of.iter().map(|phase| f(phase)).max().unwrap_or(0) as f64;
         let cpu: u64 = of.iter().map(|phase| phase.apply_cpu).sum();
         if let Ok("1") = std::env::var("TIDEGATE_BENCH_EACH").as_deref() {
@@ -522,15 +563,16 @@ fn print(phases: &[Phase], samples: &[(u64, u64)]) {
             println!("  {name}, longest entry / wait of each, us: {}", each.join(" "));
         }
         println!(
-            "  | {name} x{} ({} entries) | {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.1} | {:.0} | {:.0} | {:.1} |",
+            "  | {name} x{} ({} entries) | {} | {:.0} | {:.0} | {:.2} | {each:.0} | {:.2} | {:.0} | {:.0} | {:.1} | {:.0} | {:.0} | {:.1} |",
             of.len(),
             of.iter().map(|phase| phase.entries).sum::<u64>(),
             h.len(),
             q(0.5),
             q(0.99),
+            q(0.99) / pooled,
+            each / typical,
             q(0.999),
             h.max() as f64 / 1e3,
-            q(0.99) / calm,
             most(|phase| phase.until - phase.from) / 1e6,
             most(|phase| phase.longest_entry) / 1e3,
             most(|phase| phase.longest_wait) / 1e3,
@@ -558,10 +600,7 @@ fn start(directory: &Path) -> (CellHandle, Floor, RealDisk, u32) {
 }
 
 fn main() {
-    if variable("TIDEGATE_BENCH_HUGE", 0) == 0 {
-        // As the binary does: see there.
-        rustix::thread::disable_transparent_huge_pages(true).expect("Linux knows it");
-    }
+    as_the_binary();
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let directory = std::env::var_os("TIDEGATE_BENCH_DIR").map_or_else(|| scratch.path().to_path_buf(), PathBuf::from);
     let rates = (variable("TIDEGATE_BENCH_RATE", 5_000), variable("TIDEGATE_BENCH_LOUD", 1_000));
@@ -573,17 +612,11 @@ fn main() {
         rates.0,
         rates.1,
         thread::available_parallelism().map_or(0, usize::from),
-        loads()
+        load()
     );
     bootstrap(&cell, QUIET, QUIET_POLICY, QUIET_SEATS);
     bootstrap(&cell, LOUD, &loud_policy(0, None, false), LOUD_SEATS);
-    for contact in 0..waiting {
-        let act = InboundAct::Begin { with: FirstOwner::Queue, request: ContactRequest::default() };
-        submit(&cell, LOUD, &inbound(contact, contact, act));
-    }
-    while cell.query_wait(LOUD, |tenant| tenant.ledger().waiting).expect("answers") < waiting {
-        thread::park_timeout(Duration::from_millis(10));
-    }
+    fill(&cell, 0, waiting);
 
     let book = Arc::new(Book { start: Instant::now(), answered: Mutex::new(Vec::with_capacity(1 << 21)) });
     let stop = AtomicBool::new(false);
@@ -597,7 +630,7 @@ fn main() {
         run.calm("warm-up", Duration::from_secs(1));
         run.phases.clear();
         run.calm("calm", calm);
-        let rounds = variable("TIDEGATE_BENCH_ROUNDS", 5);
+        let rounds = variable("TIDEGATE_BENCH_ROUNDS", 20);
         for round in 1..=rounds {
             let text = loud_policy(round, Some(LASTS), false);
             let swapped = Instant::now();
@@ -608,12 +641,19 @@ fn main() {
             run.burst("timers due at once", |_| {});
             run.calm("between", Duration::from_millis(500));
         }
-        run.burst("swap, and all give up", |cell| activate(cell, LOUD, rounds + 1, &loud_policy(rounds + 1, None, true)));
+        for wave in 1..=rounds.div_ceil(4) {
+            let round = rounds + 2 * wave;
+            run.burst("swap, and all give up", |cell| activate(cell, LOUD, round, &loud_policy(round, None, true)));
+            activate(&run.cell, LOUD, round + 1, &loud_policy(round + 1, None, false));
+            fill(&run.cell, wave, waiting);
+            run.calm("between", Duration::from_millis(500));
+        }
         run.calm("calm after", calm / 2);
         stop.store(true, Ordering::Relaxed);
         generator.join().expect("the generator")
     });
-    let samples = book.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut samples = book.answered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    samples.sort_unstable();
     assert_eq!(samples.len() as u64, sent, "every quiet input was answered, once");
     let (entries, costliest) = check(cell, disk);
     println!(
@@ -621,7 +661,7 @@ fn main() {
         floor.offers.load(Ordering::Relaxed),
         floor.remapped.load(Ordering::Relaxed),
         floor.exits.load(Ordering::Relaxed),
-        loads()
+        load()
     );
     println!(
         "  generator late p50 {:.0} p99 {:.0} max {:.0} us",

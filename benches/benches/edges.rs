@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Instant;
+use tidegate_benches::load;
 use tidegate_matcher::fence::TermFence;
 use tidegate_matcher::front::{FrontLimits, MatcherHandle, Sequential, SubmitError};
 use tidegate_matcher::reply::ReplySlots;
@@ -31,11 +32,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn process_cpu_ns() -> f64 {
     let t = clock_gettime(ClockId::ProcessCPUTime);
     t.tv_sec as f64 * 1e9 + t.tv_nsec as f64
-}
-
-fn load_average() -> String {
-    std::fs::read_to_string("/proc/loadavg")
-        .map_or_else(|_| "unknown".into(), |s| s.split(' ').take(3).collect::<Vec<_>>().join(" "))
 }
 
 /// How often and how long.
@@ -439,12 +435,12 @@ fn views(effort: Effort) {
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--quick" || arg == "--test");
     let cores = thread::available_parallelism().map_or(0, usize::from);
-    println!("edges: {cores} cores, load average {}", load_average());
+    println!("edges: {cores} cores, load average {}", load());
     let effort = if quick { Effort { rounds: 3, ops: 64_000 } } else { Effort { rounds: 15, ops: 640_000 } };
     physical(effort);
     alone(effort);
     rings_across(effort);
     front_against_mutex(effort);
     views(effort);
-    println!("\nload average at the end {}", load_average());
+    println!("\nload average at the end {}", load());
 }

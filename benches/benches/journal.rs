@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use journal_peers::{Kind, Store};
 use tempfile::TempDir;
+use tidegate_benches::load;
 use tidegate_journal::rng::SplitMix64;
 use tidegate_journal::{Journal, Options, Position, RealDisk, Record, ScanStep};
 
@@ -269,8 +270,4 @@ fn median(values: &[f64]) -> f64 {
 fn cpu_time() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").map_or_else(|_| "unknown".into(), |text| text.trim().to_owned())
 }

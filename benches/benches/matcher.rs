@@ -13,6 +13,7 @@ use hdrhistogram::Histogram;
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+use tidegate_benches::{cpu_ns, load};
 use tidegate_matcher::market::{
     Exclusions, LaneId, LaneSpec, Market, MarketLimits, Place, Rule, SeatSlot, Skill, TicketSlot, TicketSpec,
 };
@@ -22,16 +23,6 @@ use tidegate_model::{ContactId, Level, Millis, QueueName, SeatId, SkillName, Tim
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-fn cpu_ns() -> u64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-}
-
-fn load_average() -> String {
-    std::fs::read_to_string("/proc/loadavg")
-        .map_or_else(|_| "unknown".into(), |s| s.split(' ').take(3).collect::<Vec<_>>().join(" "))
-}
 
 struct Rng(u64);
 
@@ -599,7 +590,7 @@ fn roofline() -> f64 {
 
 fn main() -> std::process::ExitCode {
     let quick = std::env::args().any(|a| a == "--quick");
-    println!("matcher bench; load average {}; thread CPU time where it says CPU", load_average());
+    println!("matcher bench; load average {}; thread CPU time where it says CPU", load());
     roofline();
     let (arrivals, rounds) = if quick { (100_000, 3) } else { (1_000_000, 7) };
     let holds = [0.85, 1.02].map(|load| workload(load, arrivals, rounds));
@@ -611,6 +602,6 @@ fn main() -> std::process::ExitCode {
     for profiles in [500, 5_000, u64::from(seats)] {
         scale(profiles, waiting, seats, if quick { 50_000 } else { 300_000 });
     }
-    println!("\nload average {}", load_average());
+    println!("\nload average {}", load());
     if holds == [true, true] { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }

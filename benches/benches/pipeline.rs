@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
+use tidegate_benches::{as_the_binary, cpu_ns, load, variable};
 use tidegate_core::{payload, policy};
 use tidegate_journal::{Journal, Options, Position, RealDisk, Record, ScanStep, SnapshotStore};
 use tidegate_model::codec;
@@ -58,10 +59,6 @@ wrap_up = "3s"
   name = "all"
   requires = { sales = 1 }
 "#;
-
-fn variable(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-}
 
 /// Seats that act at once: accept, answer, end, wrap up, from the egress itself.
 #[derive(Clone, Default)]
@@ -153,10 +150,6 @@ fn bootstrap(cell: &CellHandle) {
     let _ = SkillName::of("sales");
 }
 
-fn loads() -> String {
-    std::fs::read_to_string("/proc/loadavg").map(|s| s.split(' ').take(3).collect::<Vec<_>>().join(" ")).unwrap_or_default()
-}
-
 /// CPU time of each thread of this process by name, in nanoseconds (from the scheduler's own account).
 fn cpu() -> BTreeMap<String, u64> {
     let mut times = BTreeMap::new();
@@ -215,7 +208,7 @@ fn bare_apply(inputs: u64) -> (f64, usize) {
     let mut machines = Machines::new();
     let mut outputs = Vec::new();
     let began = Instant::now();
-    let ran = own_cpu();
+    let ran = cpu_ns();
     for (i, entry) in entries.iter().enumerate() {
         if let Some(ahead) = entries.get(i + 16) {
             machines.prefetch(ahead, true);
@@ -226,20 +219,14 @@ fn bare_apply(inputs: u64) -> (f64, usize) {
         outputs.clear();
         machines.replay(entry, &mut outputs).expect("replays");
     }
-    let ran = own_cpu() - ran;
+    let ran = cpu_ns() - ran;
     println!("  bare apply, prefetched: {} ns of CPU an input", ran / entries.len() as u64);
     (entries.len() as f64 / began.elapsed().as_secs_f64(), entries.len())
 }
 
-/// CPU time of the calling thread, in nanoseconds.
-fn own_cpu() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
 /// Pushes `inputs` as fast as the front takes them; gives how often it was told to wait.
 fn produce(cell: &CellHandle, producer: u64, inputs: u64) -> (u64, u64) {
-    let ran = own_cpu();
+    let ran = cpu_ns();
     let mut refused = 0;
     for i in 0..inputs {
         input(producer, i, |input| {
@@ -255,7 +242,7 @@ fn produce(cell: &CellHandle, producer: u64, inputs: u64) -> (u64, u64) {
             }
         });
     }
-    (refused, own_cpu() - ran)
+    (refused, cpu_ns() - ran)
 }
 
 struct Node {
@@ -401,7 +388,7 @@ fn saturated(directory: &std::path::Path, inputs: u64, batch: usize) {
         "  saturated, batch {batch}: {:.0} durable inputs/s ({entries} entries in {took:.2} s; seats' acts {}, told to wait {refused}); load {}",
         entries as f64 / took,
         node.floor.acts.load(Ordering::Relaxed),
-        loads()
+        load()
     );
     report_cpu(&before, entries);
     println!("    CPU ns an input of the producers, waits included: {}", produced / inputs);
@@ -461,7 +448,7 @@ fn open_loop(directory: &std::path::Path, rate: u64, seconds: u64, flush: &Histo
         "  open loop {rate}/s for {seconds} s (refused {refused}; generator late p50 {:.0} p99 {:.0} us); load {}",
         us(late.value_at_quantile(0.5)),
         us(late.value_at_quantile(0.99)),
-        loads()
+        load()
     );
     println!(
         "    submit-to-committed p99 {:.0} us = raw flush p99 {:.0} us {:+.0}; committed-to-effect p99 {:.0} us",
@@ -486,6 +473,7 @@ fn open_loop(directory: &std::path::Path, rate: u64, seconds: u64, flush: &Histo
 }
 
 fn main() {
+    as_the_binary();
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let directory = std::env::var_os("TIDEGATE_BENCH_DIR").map_or_else(|| scratch.path().to_path_buf(), PathBuf::from);
     let inputs = variable("TIDEGATE_BENCH_INPUTS", 2_000_000);
@@ -500,7 +488,7 @@ fn main() {
     println!(
         "pipeline: one node, {} cores, entries of {bytes} bytes, load {}",
         thread::available_parallelism().map_or(0, usize::from),
-        loads()
+        load()
     );
     println!("  raw log        {:>12} {:>9} {:>9} {:>9} {:>9}  us a flush", "inputs/s", "p50", "p99", "p99.9", "max");
     let mut one = None;
@@ -523,5 +511,5 @@ fn main() {
             open_loop(&directory, rate, seconds, &flush, batch);
         }
     }
-    println!("  load {}", loads());
+    println!("  load {}", load());
 }

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_benches::{as_the_binary, load};
 use tidegate_channels::auth::system_clock;
 use tidegate_channels::client::{Begin, WebClient};
 use tidegate_channels::{Config, Inbox, Key, KeyRing, NameTable, TokenAuthority};
@@ -59,6 +60,7 @@ length_max = 200000
 "#;
 
 fn main() {
+    as_the_binary();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let asked: u64 = if std::env::var("TIDEGATE_NIGHTLY").is_ok_and(|v| v == "1") { 100_000 } else { 20_000 };
     let asked = std::env::var("TIDEGATE_BENCH_SOCKETS").ok().and_then(|v| v.parse().ok()).unwrap_or(asked);
@@ -69,8 +71,7 @@ fn main() {
         return;
     }
     let count = asked.min(files.saturating_sub(OWN_FILES)) as usize;
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("sockets: {count} of {asked} asked (open files {files}), load {}", load.trim());
+    println!("sockets: {count} of {asked} asked (open files {files}), load {}", load());
     println!("| {count} idle | server MB | bytes each | MB for 100,000, extrapolated | kernel, both ends, bytes each |");
     println!("|---|---|---|---|---|");
     runtime.block_on(raw(count));

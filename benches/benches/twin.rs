@@ -5,10 +5,10 @@
 //! the same entries cost without a machine (decoding alone: the limit of any replay). Every run's digests must equal the first
 //! one's before a speed is printed. `TIDEGATE_BENCH_SCALE=n` divides the tenants by n.
 
-use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Instant;
+use tidegate_benches::{cpu_ns, load};
 use tidegate_model::{Seq, TenantId, Timestamp, codec};
 use tidegate_sim::bank::{BankWeek, Between, DeskHabits, STORM_DAY, Script};
 use tidegate_sim::kernel::Streams;
@@ -21,11 +21,6 @@ use tidegate_sim::twin::{EntryLog, Keep, Replay};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 9;
-
-fn cpu_ns() -> u64 {
-    let t = clock_gettime(ClockId::ThreadCPUTime);
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-}
 
 /// Median wall and CPU time of [`ROUNDS`] runs, in nanoseconds.
 fn timed(mut run: impl FnMut()) -> (u64, u64) {
@@ -54,8 +49,7 @@ fn print(what: &str, (wall, cpu): (u64, u64), contacts: u64, inputs: u64) {
 }
 
 fn main() {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("twin, one thread, median of {ROUNDS} rounds; load average {}", load.trim());
+    println!("twin, one thread, median of {ROUNDS} rounds; load average {}", load());
     let script = bank_week();
     many_tenants(&script);
 }
