@@ -19,6 +19,8 @@ pub mod config;
 pub mod desk;
 pub mod files;
 pub mod gauges;
+#[cfg(test)]
+mod golden;
 pub mod ids;
 pub mod item;
 pub mod json;

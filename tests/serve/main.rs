@@ -5,6 +5,7 @@
 //! | `life.rs` | a contact from the first word to the wrap-up; a drain; what is told at the start |
 //! | `kill.rs` | `kill -9` in the middle of a conversation loses, repeats and reorders nothing |
 //! | `files.rs` | a file up, sent, read by both sides, over a `kill -9` at each step |
+//! | `golden.rs` | what version 1 left on its disk is read, decided again and gone on with |
 //! | `admin.rs` | tokens, figures, a policy with faults and one without |
 //! | `reload.rs` | a reload is taken whole or refused whole; a service manager is told |
 //! | `monitoring.rs` | dashboards, alerts, the unit and the packages fit the node |
@@ -15,6 +16,7 @@
 mod admin;
 mod disk;
 mod files;
+mod golden;
 mod kill;
 mod life;
 mod monitoring;
