@@ -20,6 +20,7 @@ pub mod desk;
 pub mod files;
 pub mod gauges;
 #[cfg(test)]
+#[path = "../tests/golden/frames.rs"]
 mod golden;
 pub mod ids;
 pub mod item;
