@@ -4,6 +4,7 @@
 //! the code that will decide. This crate holds everything around that machine:
 //!
 //! - [`kernel`]: the event calendar, random streams and sampling; the same seed gives the same bytes on every machine;
+//! - [`scenario`]: what a scenario file says, read and judged;
 //! - [`trace`]: a strict reader for recorded days; [`km`]: patience from censored waits;
 //! - [`bank`]: the bank's days of May 1999 as plans of contacts and agents, shared by the demo and the twin;
 //! - [`twin`]: the whole `Tenant` in virtual time: a log replayed, parity, the bank's days run through it;
@@ -14,6 +15,8 @@
 #![forbid(unsafe_code)]
 
 pub mod kernel;
+
+pub mod scenario;
 
 pub mod km;
 pub mod trace;
