@@ -17,6 +17,9 @@
 pub mod kernel;
 
 pub mod scenario;
+pub mod workload;
+
+pub mod floor;
 
 pub mod km;
 pub mod trace;

@@ -49,7 +49,8 @@ pub const fn exit_slugs() -> [&'static str; EXITS] {
     ]
 }
 
-pub(crate) const fn exit_place(exit: Exit) -> usize {
+/// Place of an exit in [`Ledger::exits`].
+pub const fn exit_place(exit: Exit) -> usize {
     match exit {
         Exit::Served => 0,
         Exit::AbandonedWaiting => 1,

@@ -18,6 +18,7 @@ extern crate alloc;
 
 mod dedup;
 mod dirty;
+pub mod distributor;
 pub mod guard;
 mod index;
 pub mod ledger;
@@ -29,6 +30,7 @@ mod slab;
 pub mod tenant;
 mod timers;
 
+pub use distributor::Distributor;
 pub use guard::Guard;
 pub use ledger::Ledger;
 pub use tenant::{

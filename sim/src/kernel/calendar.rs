@@ -5,11 +5,9 @@
 //! longer matches the slot's ticket and is dropped when it surfaces; when dropped keys outnumber live ones the heap is rebuilt, so
 //! patience timers that never fire cost bounded memory. A ticket holds the sequence number and never comes again.
 //!
-//! It knows neither what an event means nor where time comes from. Four children a node (LaMarca & Ladner 1996): half the levels
-//! of a binary heap, and a family of four keys is one cache line. The hole of a popped key sinks to a leaf without comparing with
-//! the key that will fill it, which nearly always belongs there (Wegener 1993).
+//! It knows neither what an event means nor where time comes from. [`super::Agenda`] is its bare sister, without a slab.
 
-use std::hint::select_unpredictable;
+use super::heap::{Heap, Key};
 use tidegate_model::{Millis, Timestamp};
 
 /// Names one scheduled event, for [`Calendar::cancel`]. Never names another event later.
@@ -72,10 +70,6 @@ struct Slot<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ticket(u64);
 
-/// Time above, ticket below: one comparison orders by (time, sequence).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key(u128);
-
 const SLOT_BITS: u32 = 24;
 const MAX_SLOTS: usize = 1 << SLOT_BITS;
 const MAX_SEQUENCE: u64 = 1 << (64 - SLOT_BITS);
@@ -88,21 +82,17 @@ impl Ticket {
     }
 }
 
-impl Key {
-    /// Sorts behind every real key, so that a family needs no length.
-    const VACANT: Self = Self(u128::MAX);
+/// Time above, ticket below: one comparison orders by (time, sequence).
+fn key(at: Timestamp, ticket: Ticket) -> Key {
+    Key(u128::from(at.0) << 64 | u128::from(ticket.0))
+}
 
-    fn new(at: Timestamp, ticket: Ticket) -> Self {
-        Self(u128::from(at.0) << 64 | u128::from(ticket.0))
-    }
+fn at(key: Key) -> Timestamp {
+    Timestamp((key.0 >> 64) as u64)
+}
 
-    fn at(self) -> Timestamp {
-        Timestamp((self.0 >> 64) as u64)
-    }
-
-    fn ticket(self) -> Ticket {
-        Ticket(self.0 as u64)
-    }
+fn ticket(key: Key) -> Ticket {
+    Ticket(key.0 as u64)
 }
 
 impl<E> Calendar<E> {
@@ -156,7 +146,7 @@ impl<E> Calendar<E> {
             Some(_) => self.slots[slot] = full,
             None => self.slots.push(full),
         }
-        self.heap.push(Key::new(at, ticket));
+        self.heap.push(key(at, ticket));
         self.live += 1;
         self.counts.scheduled += 1;
         Handle(ticket)
@@ -177,7 +167,7 @@ impl<E> Calendar<E> {
         let dropped = self.heap.len() - self.live;
         if dropped > REBUILD_FLOOR && dropped > self.live {
             let slots = &self.slots;
-            self.heap.rebuild(|key| slots[key.ticket().slot()].holds(key.ticket()));
+            self.heap.rebuild(|key| slots[ticket(key).slot()].holds(ticket(key)));
             self.counts.rebuilt += 1;
         }
         Some(event)
@@ -187,8 +177,8 @@ impl<E> Calendar<E> {
     pub fn peek_time(&mut self) -> Option<Timestamp> {
         loop {
             let top = self.heap.top()?;
-            if self.slots[top.ticket().slot()].holds(top.ticket()) {
-                return Some(top.at());
+            if self.slots[ticket(top).slot()].holds(ticket(top)) {
+                return Some(at(top));
             }
             self.heap.remove_top();
         }
@@ -199,9 +189,9 @@ impl<E> Calendar<E> {
         loop {
             let top = self.heap.top()?;
             self.heap.remove_top();
-            if let Some(event) = self.take(top.ticket()) {
+            if let Some(event) = self.take(ticket(top)) {
                 self.counts.fired += 1;
-                self.now = top.at();
+                self.now = at(top);
                 return Some(Due { at: self.now, event });
             }
         }
@@ -223,108 +213,6 @@ impl<E> Calendar<E> {
 impl<E> Slot<E> {
     fn holds(&self, ticket: Ticket) -> bool {
         self.ticket == ticket && self.event.is_some()
-    }
-}
-
-/// Four keys of one parent.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Family([Key; ARITY]);
-
-/// The implicit heap. Keys are numbered from the root, which is number [`ROOT`]: so the family of key `n` is family `n - 2`, the
-/// parent of the keys in family `f` is key `f + 2`, and no family straddles a cache line. Lanes past the end are vacant.
-#[derive(Clone, Debug)]
-struct Heap {
-    families: Vec<Family>,
-    len: usize,
-}
-
-const ARITY: usize = 4;
-const ROOT: usize = ARITY - 1;
-
-impl Family {
-    const VACANT: Self = Self([Key::VACANT; ARITY]);
-
-    /// The least key and its lane. Which of the four it is cannot be predicted, so nothing here may branch.
-    fn least(&self) -> (usize, Key) {
-        let [a, b, c, d] = self.0;
-        let left = select_unpredictable(b < a, (1, b), (0, a));
-        let right = select_unpredictable(d < c, (3, d), (2, c));
-        select_unpredictable(right.1 < left.1, right, left)
-    }
-}
-
-impl Heap {
-    fn new() -> Self {
-        Self { families: Vec::new(), len: 0 }
-    }
-
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn top(&self) -> Option<Key> {
-        self.families.first().map(|family| family.0[ROOT]).filter(|key| *key != Key::VACANT)
-    }
-
-    fn push(&mut self, key: Key) {
-        let number = ROOT + self.len;
-        if number / ARITY == self.families.len() {
-            self.families.push(Family::VACANT);
-        }
-        self.len += 1;
-        self.rise(number, key);
-    }
-
-    /// Takes the least key out; nothing happens on an empty heap.
-    fn remove_top(&mut self) {
-        if self.len == 0 {
-            return;
-        }
-        self.len -= 1;
-        let last = self.replace(ROOT + self.len, Key::VACANT);
-        if self.len == 0 {
-            return;
-        }
-        let mut hole = ROOT;
-        // A family whose first lane is within the heap has a key; its lanes past the end are vacant and never the least.
-        while (hole - 2) * ARITY < ROOT + self.len {
-            let children = hole - 2;
-            let (lane, least) = self.families[children].least();
-            self.replace(hole, least);
-            hole = children * ARITY + lane;
-        }
-        self.rise(hole, last);
-    }
-
-    /// Puts `key` into the hole `number`, or as far above as it belongs.
-    fn rise(&mut self, mut number: usize, key: Key) {
-        while number > ROOT {
-            let parent = number / ARITY + 2;
-            let above = self.families[parent / ARITY].0[parent % ARITY];
-            if above < key {
-                break;
-            }
-            self.replace(number, above);
-            number = parent;
-        }
-        self.replace(number, key);
-    }
-
-    fn replace(&mut self, number: usize, key: Key) -> Key {
-        std::mem::replace(&mut self.families[number / ARITY].0[number % ARITY], key)
-    }
-
-    /// Keeps the keys that `keep` says. The order of keys is total, so a rebuilt heap pops exactly as the old one would have.
-    fn rebuild(&mut self, keep: impl Fn(Key) -> bool) {
-        let mut kept: Vec<Key> =
-            self.families.iter().flat_map(|family| family.0).filter(|key| *key != Key::VACANT && keep(*key)).collect();
-        // A sorted list is a heap.
-        kept.sort_unstable();
-        *self = Self::new();
-        for key in kept {
-            self.push(key);
-        }
     }
 }
 

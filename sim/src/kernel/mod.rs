@@ -5,11 +5,14 @@
 //! uniform numbers into spans through a pinned maths library. Drive it so: schedule, `pop` until `None`, draw from
 //! `streams.for_(purpose, entity)`.
 
+mod agenda;
 mod calendar;
+mod heap;
 mod mrg32k3a;
 pub mod sample;
 mod streams;
 
+pub use agenda::{Agenda, Entry, EntryId};
 pub use calendar::{Calendar, CalendarCounts, Due, Handle};
 pub use mrg32k3a::{Mrg32k3a, SeedError};
-pub use streams::{MAX_ENTITY, Purpose, Streams};
+pub use streams::{MAX_ENTITY, Purpose, Stream, Streams};

@@ -34,6 +34,19 @@ pub enum SampleError {
     Empty,
 }
 
+/// Where uniform numbers come from.
+pub trait Uniform {
+    /// The next number, strictly between 0 and 1.
+    fn next_u01(&mut self) -> f64;
+}
+
+impl Uniform for Mrg32k3a {
+    #[inline]
+    fn next_u01(&mut self) -> f64 {
+        Mrg32k3a::next_u01(self)
+    }
+}
+
 /// A distribution of a non-negative (or, for [`Distribution::normal`], any) quantity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution(Kind);
@@ -103,7 +116,8 @@ impl Distribution {
     }
 
     /// One sample.
-    pub fn sample(&self, stream: &mut Mrg32k3a) -> f64 {
+    #[inline]
+    pub fn sample(&self, stream: &mut impl Uniform) -> f64 {
         match &self.0 {
             Kind::Exponential { mean } => mean * standard_exponential(stream.next_u01()),
             Kind::Normal { mean, deviation } => mean + deviation * normal_quantile(stream.next_u01()),
@@ -131,7 +145,7 @@ pub fn pick(u: f64, count: usize) -> usize {
 }
 
 /// Marsaglia & Tsang; for shape below 1 the sample of shape + 1 is thinned by u^(1/shape).
-fn standard_gamma(shape: f64, stream: &mut Mrg32k3a) -> f64 {
+fn standard_gamma(shape: f64, stream: &mut impl Uniform) -> f64 {
     if shape < 1.0 {
         let thinner = libm::pow(stream.next_u01(), 1.0 / shape);
         return standard_gamma(shape + 1.0, stream) * thinner;

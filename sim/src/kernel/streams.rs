@@ -6,6 +6,7 @@
 //! Replications stand 64 streams apart. It refuses to hand out "the next" stream: there is no order in which to ask.
 
 use super::mrg32k3a::{Jump, Mrg32k3a};
+use super::sample::Uniform;
 
 /// What random numbers are drawn for. The numbers are part of every recorded digest: never reuse or renumber one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +37,16 @@ pub enum Purpose {
     Faults = 10,
     /// Resampling in output analysis.
     Resampling = 11,
+    /// Whether a contact is contained, called back, handed on, comes again: one number a question.
+    Fate = 12,
+    /// How long an AI agent takes.
+    Latency = 13,
+    /// How an agent differs from another.
+    AgentFactor = 14,
+    /// Absence: who and when.
+    Shrinkage = 15,
+    /// Idle time that no status shows.
+    HiddenIdle = 16,
 }
 
 /// Streams reserved for one replication.
@@ -44,6 +55,29 @@ const LOG2_STREAM: u32 = 127;
 const LOG2_SUBSTREAM: u32 = 76;
 /// One stream holds 2⁵¹ substreams.
 pub const MAX_ENTITY: u64 = (1 << (LOG2_STREAM - LOG2_SUBSTREAM)) - 1;
+
+/// A stream that may be mirrored: every number u is 1 − u then. A pair of replications, one of them mirrored, has antithetic
+/// draws throughout, and their mean a smaller variance where outcomes are monotone in the draws.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    generator: Mrg32k3a,
+    mirrored: bool,
+}
+
+impl Stream {
+    /// The generator's numbers, or their mirror images.
+    pub fn new(generator: Mrg32k3a, mirrored: bool) -> Self {
+        Self { generator, mirrored }
+    }
+}
+
+impl Uniform for Stream {
+    #[inline]
+    fn next_u01(&mut self) -> f64 {
+        let u = self.generator.next_u01();
+        if self.mirrored { 1.0 - u } else { u }
+    }
+}
 
 /// All streams of one replication of one seed.
 ///

@@ -4,7 +4,7 @@
 //! each variant has a name and its counts: served within X of the offered, of the served, and all who left the queue within X
 //! (served or not) of the offered. Percentiles come from an HDR histogram with three significant digits; means and maxima are exact.
 
-use hdrhistogram::Histogram;
+use super::tally::Tally;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tidegate_model::record::Exit;
@@ -100,30 +100,9 @@ impl ServiceLevel {
 impl Summary {
     /// The summary of these passages, with service level at `within_ms`.
     pub fn of(passages: &[Passage], within_ms: u64) -> Self {
-        let mut exits = BTreeMap::new();
-        for passage in passages {
-            *exits.entry(passage.exit.slug()).or_default() += 1;
-        }
-        let waits = |wanted: fn(Exit) -> bool| passages.iter().filter(move |p| wanted(p.exit)).filter_map(Passage::waited_ms);
-        let served = |exit: Exit| matches!(exit, Exit::Served | Exit::CustomerLeft);
-        let wait = WaitFigures::of(waits(|_| true));
-        let wait_of_served = WaitFigures::of(waits(served));
-        let service_level = ServiceLevel {
-            within_ms,
-            offered: wait.n,
-            served: wait_of_served.n,
-            served_within: waits(served).filter(|waited| *waited <= within_ms).count() as u64,
-            left_within: waits(|_| true).filter(|waited| *waited <= within_ms).count() as u64,
-        };
-        Self {
-            contacts: passages.len() as u64,
-            offered: wait.n,
-            exits,
-            wait,
-            wait_of_served,
-            wait_of_abandoned: WaitFigures::of(waits(|exit| exit == Exit::AbandonedWaiting)),
-            service_level,
-        }
+        let mut tally = Tally::new(within_ms);
+        passages.iter().for_each(|passage| tally.record(passage));
+        tally.summary()
     }
 
     /// The share of the offered who hung up waiting.
@@ -136,28 +115,6 @@ impl Summary {
         self.exits.get(slug).copied().unwrap_or(0)
     }
 }
-
-impl WaitFigures {
-    /// The figures of these waits.
-    pub fn of(waits: impl Iterator<Item = u64>) -> Self {
-        // Three significant digits up to a day; longer waits count as a day in percentiles, not in mean and maximum.
-        let mut histogram = Histogram::<u64>::new_with_bounds(1, DAY_MS, 3).expect("the bounds are valid");
-        let (mut sum, mut max_ms) = (0_u64, 0);
-        for waited in waits {
-            histogram.saturating_record(waited);
-            sum = sum.saturating_add(waited);
-            max_ms = max_ms.max(waited);
-        }
-        let n = histogram.len();
-        if n == 0 {
-            return Self::default();
-        }
-        let at = |quantile| histogram.value_at_quantile(quantile).min(max_ms);
-        Self { n, mean_ms: sum as f64 / n as f64, p50_ms: at(0.50), p95_ms: at(0.95), p99_ms: at(0.99), max_ms }
-    }
-}
-
-const DAY_MS: u64 = 86_400_000;
 
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
@@ -202,12 +159,16 @@ mod tests {
 
     #[test]
     fn percentiles_are_within_three_digits_and_means_exact() {
-        let figures = WaitFigures::of(1..=10_000);
-        assert_eq!((figures.n, figures.max_ms), (10_000, 10_000));
-        assert!((figures.mean_ms - 5_000.5).abs() < 1e-9);
-        for (found, exact) in [(figures.p50_ms, 5_000), (figures.p95_ms, 9_500), (figures.p99_ms, 9_900)] {
+        let figures = |waits: &mut dyn Iterator<Item = u64>| {
+            let passages: Vec<Passage> = waits.map(|waited| passage(0, waited, Exit::Served)).collect();
+            Summary::of(&passages, 20_000).wait
+        };
+        let thousands = figures(&mut (1..=10_000));
+        assert_eq!((thousands.n, thousands.max_ms), (10_000, 10_000));
+        assert!((thousands.mean_ms - 5_000.5).abs() < 1e-9);
+        for (found, exact) in [(thousands.p50_ms, 5_000), (thousands.p95_ms, 9_500), (thousands.p99_ms, 9_900)] {
             assert!(found.abs_diff(exact) * 1_000 <= exact, "{found} for {exact}");
         }
-        assert_eq!(WaitFigures::of(std::iter::once(10 * DAY_MS)).max_ms, 10 * DAY_MS);
+        assert_eq!(figures(&mut std::iter::once(864_000_000)).max_ms, 864_000_000);
     }
 }

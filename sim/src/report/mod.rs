@@ -9,11 +9,13 @@ mod picture;
 mod series;
 mod svg;
 mod table;
+mod tally;
 
 pub use metrics::{Passage, ServiceLevel, Summary, WaitFigures};
 pub use picture::{DayPicture, PictureColumn};
 pub use series::{Bin, DaySeries};
 pub use table::figures_table;
+pub use tally::{Counts, Tally, TallyRecord};
 
 use serde::Serialize;
 

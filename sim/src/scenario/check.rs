@@ -238,8 +238,8 @@ impl<'a> Faults<'a> {
 
 fn whole(scenario: &Scenario, faults: &mut Faults<'_>) {
     faults.span_above_zero("length", scenario.length);
-    if scenario.warm_up >= scenario.length && scenario.length.whole_ms() > 0 {
-        faults.add("warm_up", "the warm-up is not shorter than the scenario", "shorten warm_up, or lengthen length");
+    if scenario.warm_up.ms() + scenario.cool_down.ms() >= scenario.length.ms() && scenario.length.whole_ms() > 0 {
+        faults.add("warm_up", "warm-up and cool-down leave nothing to count", "shorten them, or lengthen length");
     }
     faults.count("replications", scenario.replications.into(), 1, REPLICATIONS_MAX.into());
     grid("grid", scenario.grid, scenario.length, faults);

@@ -49,6 +49,9 @@ pub struct Scenario {
     /// Contacts that come before this are simulated and not counted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub warm_up: Span,
+    /// Contacts that come in this last part are simulated and not counted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cool_down: Span,
     /// What becomes of contacts that are still there at the end.
     #[serde(default, skip_serializing_if = "is_default")]
     pub at_end: AtEnd,

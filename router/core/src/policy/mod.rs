@@ -9,6 +9,7 @@ mod nearest;
 mod place;
 pub(crate) mod plan;
 mod text;
+pub(crate) mod wait;
 
 pub use plan::{PolicyFault, check};
 pub use text::{PolicyError, PolicyErrors, parse, parse_whole};

@@ -7,6 +7,7 @@ use super::state::{Conversation, Customer, Extra, NOWHERE, Owner, Step};
 use super::{Delta, Tenant};
 use crate::dedup::Kept;
 use crate::policy::plan::Plan;
+use crate::policy::wait;
 use crate::timers::Timed;
 use tidegate_matcher::market::{Exclusions, LaneId, SeatSlot, TicketSlot, TicketSpec};
 use tidegate_model::input::{ContactRequest, FirstOwner, Inbound, InboundAct};
@@ -420,12 +421,7 @@ impl Tenant {
         let idle = c.last_event_at + plan.policy.idle_close_after;
         let deadline = match c.owner {
             Owner::Lane => {
-                let queue = &plan.queues[usize::from(c.queue)];
-                let after = |span: Option<Millis>| span.map_or(Timestamp::NEVER, |s| c.requested_at + s);
-                let overdue = if c.overdue { Timestamp::NEVER } else { after(queue.overdue_after) };
-                let lasts = queue.steps[usize::from(c.step)].lasts;
-                let step_until = lasts.map_or(Timestamp::NEVER, |l| c.step_entered_at + l);
-                overdue.min(after(queue.gives_up_after)).min(step_until).min(c.reserved_until).min(idle)
+                wait::deadline(&plan.queues[usize::from(c.queue)], &c.wait()).min(idle)
             }
             // The offer has its own.
             Owner::Offer => Timestamp::NEVER,

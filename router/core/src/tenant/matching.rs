@@ -6,12 +6,12 @@
 use super::inbound::Asked;
 use super::state::{EffectRow, Engagement, Extra, LaneSet, NOWHERE, Owner, Stage, Step};
 use super::{Delta, Tenant};
-use crate::policy::plan::{Plan, StepPlan};
+use crate::policy::plan::Plan;
+use crate::policy::wait;
 use crate::timers::{Timed, Timer};
 use alloc::vec::Vec;
-use tidegate_matcher::market::{Choice, LaneId, LaneSpec, SeatSlot, Skill, TicketSlot, Tier, canonical};
+use tidegate_matcher::market::{Choice, LaneId, LaneSpec, SeatSlot, TicketSlot};
 use tidegate_model::output::{Effect, Output, SeatNotice};
-use tidegate_model::policy::SkipIf;
 use tidegate_model::record::{DecisionRecord, Face};
 use tidegate_model::{ContactId, EffectId, OfferId, SeatId, Timestamp};
 
@@ -292,25 +292,10 @@ impl Tenant {
         let Some(plan) = &self.plan else { return NOWHERE };
         let queue = &plan.queues[usize::from(asked.queue)];
         let class = plan.classes[usize::from(asked.class)];
-        let spec = |(i, step): (usize, &StepPlan)| {
-            let mut requires: Vec<Skill> = step.requires.clone();
-            requires.extend(asked.extra.iter().filter(|(s, _)| !s.is_none()).map(|&(skill, level)| Skill { skill, level }));
-            LaneSpec {
-                queue: queue.name,
-                queue_weight_ms: queue.weight_ms,
-                step: i as u8,
-                requires: canonical(requires),
-                slope_q16: class.slope_q16,
-                weight: asked.weight,
-                tier: Tier::Normal,
-            }
-        };
-        let specs: Vec<LaneSpec> = queue.steps.iter().enumerate().map(spec).collect();
+        let specs = wait::lane_specs(queue, class, asked.weight, &asked.extra);
         let mut lanes = Vec::with_capacity(specs.len());
-        for mut spec in specs {
-            let normal = self.remembered_lane(&spec);
-            spec.tier = Tier::Overdue;
-            lanes.push([normal, self.remembered_lane(&spec)]);
+        for [normal, overdue] in specs {
+            lanes.push([self.remembered_lane(&normal), self.remembered_lane(&overdue)]);
         }
         let set = self.lane_sets.len() as u32;
         self.lane_sets.push(LaneSet { queue: asked.queue, class: asked.class, weight: asked.weight, extra: asked.extra, lanes });
@@ -345,15 +330,11 @@ impl Tenant {
         let Some(c) = self.conversations.get(slot) else { return };
         let steps = &plan.queues[usize::from(c.queue)].steps;
         let lanes = &self.lane_sets[c.lane_set as usize].lanes;
-        let last = steps.len() - 1;
-        let mut step = usize::from(from).min(last);
-        while step < last && steps[step].skip_if == SkipIf::NoSeat && !self.market.lane_has_seat(LaneId(lanes[step][0])) {
-            step += 1;
-        }
+        let step = wait::step_from(steps, lanes, &self.market, from);
         self.dirty_conversations.mark(slot);
         let at = self.at;
         if let Some(c) = self.conversations.get_mut(slot) {
-            c.step = step as u8;
+            c.step = step;
             c.step_entered_at = at;
         }
         self.settle_lane(slot);

@@ -4,6 +4,7 @@
 //! owned by one of the small machines in the sibling files and changed by its commits only.
 
 use crate::index::hash;
+use crate::policy::wait::Wait;
 use crate::timers::Timer;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -107,6 +108,17 @@ impl Conversation {
             reserved_until: Timestamp::NEVER,
             queue_name: QueueName::NONE,
             class_name: ClassName::NONE,
+        }
+    }
+
+    /// What the rules of a wait know of it.
+    pub(crate) fn wait(&self) -> Wait {
+        Wait {
+            requested_at: self.requested_at,
+            step_entered_at: self.step_entered_at,
+            reserved_until: self.reserved_until,
+            step: self.step,
+            overdue: self.overdue,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::state::{Owner, Stage, Step};
 use super::{Delta, Tenant};
+use crate::policy::wait::{self, WaitDue};
 use crate::timers::Timed;
 use tidegate_model::output::Rescind;
 use tidegate_model::record::Exit;
@@ -43,18 +44,13 @@ impl Tenant {
             Owner::Seat if idle => Change::SegmentTimedOut { conversation, engagement: c.engagement },
             Owner::Lane => {
                 let queue = &plan.queues[usize::from(c.queue)];
-                let due = |after: Option<Millis>| after.is_some_and(|s| c.requested_at + s <= self.at);
-                let step = queue.steps[usize::from(c.step)].lasts;
-                if due(queue.gives_up_after) || idle {
-                    Change::Exit { conversation, exit: Exit::TimedOut }
-                } else if c.reserved_until <= self.at {
-                    Change::FreeReservation { conversation }
-                } else if !c.overdue && due(queue.overdue_after) {
-                    Change::Overdue { conversation }
-                } else if step.is_some_and(|lasts| c.step_entered_at + lasts <= self.at) {
-                    Change::NextStep { conversation, step: c.step + 1 }
-                } else {
-                    Change::Rearm { conversation }
+                match wait::due(queue, &c.wait(), self.at) {
+                    WaitDue::GiveUp => Change::Exit { conversation, exit: Exit::TimedOut },
+                    _ if idle => Change::Exit { conversation, exit: Exit::TimedOut },
+                    WaitDue::FreeReservation => Change::FreeReservation { conversation },
+                    WaitDue::Overdue => Change::Overdue { conversation },
+                    WaitDue::NextStep(step) => Change::NextStep { conversation, step },
+                    WaitDue::Nothing => Change::Rearm { conversation },
                 }
             }
             _ => Change::Rearm { conversation },
