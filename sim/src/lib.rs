@@ -20,6 +20,7 @@ pub mod scenario;
 pub mod workload;
 
 pub mod floor;
+pub mod run;
 
 pub mod km;
 pub mod trace;

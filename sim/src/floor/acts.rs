@@ -4,7 +4,7 @@
 //! drawn is rounded to the nearest. An offer is accepted after the group's reaction time, and never declined.
 
 use super::contact::{Contact, State};
-use super::play::{Decided, Floor, kind};
+use super::play::{Floor, Happened, kind};
 use crate::kernel::EntryId;
 use crate::report::Passage;
 use crate::workload::whole_ms;
@@ -74,6 +74,7 @@ impl Floor<'_> {
             contact.asked = now;
         }
         let (asked, number, d) = (Timestamp(contact.asked), ContactId(contact.number), usize::from(contact.demand));
+        self.tell(Happened::Asks { at_ms: now, contact: number.0, demand: d as u32 });
         let Some(ticket) = self.distributor.enqueue(self.coming[d].kind, number, asked, excluded, Timestamp(now)) else {
             self.contacts[slot as usize].left_queue = now;
             self.exits(slot, Exit::Refused(QUEUE_FULL), now);
@@ -157,6 +158,7 @@ impl Floor<'_> {
             self.distributor.leave(ticket);
             None
         };
+        self.tell(Happened::HangsUp { at_ms: now, contact: contact.number });
         self.waits_no_more(slot, now);
         self.exits(slot, Exit::AbandonedWaiting, now);
         let again = self.setup.demands[usize::from(contact.came_as)].redial.as_ref();
@@ -263,16 +265,9 @@ impl Floor<'_> {
         (contact.since, contact.began, contact.pace) = (now, now, 1.0);
         self.chain.word(now << 24 ^ contact.number);
         self.chain.word(u64::from(id));
-        if let Some(observer) = &mut self.observer {
-            observer(Decided {
-                at_ms: now,
-                contact: contact.number,
-                agent: id,
-                arrived_ms: contact.arrived,
-                demand: d as u32,
-                engaged_ms: whole_ms(contact.work) + whole_ms(contact.wrap_up),
-            });
-        }
+        let number = contact.number;
+        self.tell(Happened::Meets { at_ms: now, contact: number, agent: id });
+        let contact = &mut self.contacts[slot as usize];
         if self.setup.demands[d].slow_down.is_empty() {
             contact.entry = self.agenda.schedule(Timestamp(now + whole_ms(contact.work)), kind::END, slot);
         } else {
@@ -302,6 +297,7 @@ impl Floor<'_> {
     pub(super) fn ends(&mut self, slot: u32, now: u64) {
         let contact = self.contacts[slot as usize];
         let demand = &self.setup.demands[usize::from(contact.demand)];
+        self.tell(Happened::Ends { at_ms: now, contact: contact.number, agent: contact.agent });
         if !demand.slow_down.is_empty() {
             self.agents[contact.agent as usize].beside.retain(|other| *other != slot);
             self.share(contact.agent, now);
@@ -393,6 +389,8 @@ impl Floor<'_> {
     pub(super) fn releases(&mut self, slot: u32, now: u64) {
         let contact = &self.contacts[slot as usize];
         let (id, units) = (contact.agent, self.setup.demands[usize::from(contact.demand)].weight);
+        let number = contact.number;
+        self.tell(Happened::Releases { at_ms: now, contact: number, agent: id });
         self.forget(slot);
         let agent = &mut self.agents[id as usize];
         agent.held -= 1;
@@ -405,9 +403,13 @@ impl Floor<'_> {
     /// Brings an agent's seat in line with his presence; if it opened, he looks for contacts.
     pub(super) fn settle(&mut self, id: u32, now: u64) {
         let agent = &mut self.agents[id as usize];
-        let g = usize::from(agent.group);
-        if agent.settle(id, &self.setup.groups[g].profile, &mut self.distributor, &mut self.areas[g], now) {
+        let (g, was_open) = (usize::from(agent.group), agent.open);
+        let opened = agent.settle(id, &self.setup.groups[g].profile, &mut self.distributor, &mut self.areas[g], now);
+        if opened {
+            self.tell(Happened::Opens { at_ms: now, agent: id });
             self.looks(id, now);
+        } else if was_open && !self.agents[id as usize].open {
+            self.tell(Happened::Shuts { at_ms: now, agent: id });
         }
     }
 

@@ -22,5 +22,5 @@ mod roster;
 mod setup;
 
 pub use outcome::{DemandOutcome, GroupOutcome, IntervalOutcome, Replication};
-pub use play::Decided;
+pub use play::Happened;
 pub use setup::{Setup, SetupError};

@@ -51,6 +51,25 @@ pub struct DemandOutcome {
     pub handled_ms: u64,
 }
 
+impl DemandOutcome {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            counts: self.counts.plus(&other.counts),
+            open: self.open + other.open,
+            late: self.late + other.late,
+            contained: self.contained + other.contained,
+            redials: self.redials + other.redials,
+            repeats: self.repeats + other.repeats,
+            transfers: self.transfers + other.transfers,
+            callbacks: self.callbacks + other.callbacks,
+            queue_ms: self.queue_ms + other.queue_ms,
+            handled_ms: self.handled_ms + other.handled_ms,
+        }
+    }
+}
+
 /// One group's agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupOutcome {

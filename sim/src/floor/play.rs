@@ -16,21 +16,68 @@ use crate::workload::{ArrivalStream, BusyDay, Intensity};
 use tidegate_core::Distributor;
 use tidegate_model::output::Chain;
 
-/// A decision as it was made.
+/// What happened on the floor, in the order in which it did; times in milliseconds. Contacts are numbered from 1 in the order of
+/// coming, agents from 0 group by group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decided {
-    /// When, in milliseconds.
-    pub at_ms: u64,
-    /// The contact, numbered from 1 in the order of coming.
-    pub contact: u64,
-    /// The agent, numbered from 0 group by group.
-    pub agent: u32,
-    /// When the contact came, in milliseconds.
-    pub arrived_ms: u64,
-    /// Its demand's place in the scenario.
-    pub demand: u32,
-    /// How long the agent will be engaged, wrap-up included, in milliseconds; of a shared seat, as if alone.
-    pub engaged_ms: u64,
+#[non_exhaustive]
+pub enum Happened {
+    /// A contact asks for an agent.
+    Asks {
+        /// When.
+        at_ms: u64,
+        /// Who.
+        contact: u64,
+        /// Its demand's place in the scenario.
+        demand: u32,
+    },
+    /// A contact and an agent meet: the distributor's decision.
+    Meets {
+        /// When.
+        at_ms: u64,
+        /// Who.
+        contact: u64,
+        /// With whom.
+        agent: u32,
+    },
+    /// A waiting contact hangs up.
+    HangsUp {
+        /// When.
+        at_ms: u64,
+        /// Who.
+        contact: u64,
+    },
+    /// A segment ends.
+    Ends {
+        /// When.
+        at_ms: u64,
+        /// Whose.
+        contact: u64,
+        /// The agent's.
+        agent: u32,
+    },
+    /// The agent's wrap-up, and what followed unseen, is over.
+    Releases {
+        /// When.
+        at_ms: u64,
+        /// After whom.
+        contact: u64,
+        /// The agent.
+        agent: u32,
+    },
+    /// An agent is there for contacts.
+    Opens {
+        /// When.
+        at_ms: u64,
+        /// Who.
+        agent: u32,
+    },
+    /// An agent takes no further contacts.
+    Shuts {
+        /// When.
+        at_ms: u64,
+        /// Who.
+        agent: u32,
+    },
 }
 
 /// Kinds of entries in the agenda.
@@ -49,7 +96,7 @@ pub(super) mod kind {
 pub(super) struct Floor<'s> {
     pub setup: &'s Setup,
     pub tallies: &'s mut [Tally],
-    pub observer: Option<&'s mut dyn FnMut(Decided)>,
+    pub observer: Option<&'s mut dyn FnMut(Happened)>,
     pub distributor: Distributor,
     pub agenda: Agenda,
     pub contacts: Vec<Contact>,
@@ -93,7 +140,7 @@ impl<'s> Floor<'s> {
         number: u64,
         antithetic: bool,
         tallies: &'s mut [Tally],
-        observer: Option<&'s mut dyn FnMut(Decided)>,
+        observer: Option<&'s mut dyn FnMut(Happened)>,
     ) -> Self {
         assert_eq!(tallies.len(), setup.demands.len(), "a tally for each demand");
         let (set, mirrored) = if antithetic { (number / 2, number % 2 == 1) } else { (number, false) };
@@ -350,6 +397,14 @@ impl<'s> Floor<'s> {
             demands: self.demands,
             groups: groups.collect(),
             series: self.series,
+        }
+    }
+
+    /// Tells whoever looks on.
+    #[inline]
+    pub(super) fn tell(&mut self, happened: Happened) {
+        if let Some(observer) = &mut self.observer {
+            observer(happened);
         }
     }
 

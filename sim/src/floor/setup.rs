@@ -4,7 +4,7 @@
 //! scenario is told when a setup is made; a replication cannot fail.
 
 use super::outcome::Replication;
-use super::play::{Decided, Floor};
+use super::play::{Happened, Floor};
 use super::roster::Roster;
 use crate::kernel::sample::SampleError;
 use crate::report::Tally;
@@ -219,13 +219,13 @@ impl Setup {
         Floor::new(self, seed, number, antithetic, tallies, None).run()
     }
 
-    /// As [`Self::replicate`], and hands over each decision as it is made.
+    /// As [`Self::replicate`], and tells an observer what happens as it does.
     pub fn replicate_observed(
         &self,
         seed: u64,
         number: u64,
         tallies: &mut [Tally],
-        observer: &mut dyn FnMut(Decided),
+        observer: &mut dyn FnMut(Happened),
     ) -> Replication {
         Floor::new(self, seed, number, false, tallies, Some(observer)).run()
     }

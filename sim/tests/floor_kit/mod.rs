@@ -30,6 +30,21 @@ pub fn setup(text: &str, policy: &str) -> Setup {
     Setup::new(scenario, "test.toml", &text, "policy", policy).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// A scenario of `examples/scenarios/`, changed before it is read; its policy is inside.
+pub fn example(name: &str, change: impl Fn(&str) -> String) -> Setup {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/scenarios").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = change(&text);
+    let scenario = parse(name, &text).unwrap_or_else(|errors| panic!("{errors}"));
+    let policy = scenario.policy_text.clone().expect("the policy is inside");
+    Setup::new(scenario, name, &text, "policy", &policy).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Whether full counts are wanted.
+pub fn nightly() -> bool {
+    std::env::var_os("TIDEGATE_NIGHTLY").is_some()
+}
+
 /// One queue, so many agents, patience of a mean in seconds (none without).
 pub fn erlang(length: &str, ends: &str, per_hour: f64, handle_s: f64, agents: u32, patience_s: Option<f64>) -> Setup {
     let patience = patience_s.map_or(String::new(), |mean| format!("patience = {{ kind = \"exponential\", mean = \"{mean}s\" }}\n"));
