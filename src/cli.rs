@@ -21,6 +21,10 @@ pub enum Command {
     Demo(Demo),
     /// A node: router, web chat, agent desk, administration. Without configuration a demonstration tenant.
     Serve(Serve),
+    /// A scenario in virtual time, decided by the router's own code: figures with intervals.
+    Simulate(Simulate),
+    /// Results of shards (`simulate --shard`) joined into one.
+    Merge(Merge),
     /// A stopped node's log through the twin: what was decided, and whether it is decided again.
     Replay(Replay),
     /// The log of a stopped node.
@@ -117,6 +121,64 @@ pub struct Serve {
     /// What was started, as one line of JSON on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tidegate simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The scenario (TOML).
+    pub scenario: PathBuf,
+    /// Independent replications; as the scenario says without it. At most so many with --precision.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub reps: Option<u32>,
+    /// Stop when mean wait and service level of all contacts are known to this relative half-width, as 0.01.
+    #[arg(long, value_parser = share)]
+    pub precision: Option<f64>,
+    /// Play the I-th of N parts, as I/N; `tidegate merge` joins them.
+    #[arg(long, value_name = "I/N", value_parser = shard, conflicts_with = "precision")]
+    pub shard: Option<(u64, u64)>,
+    /// The seed; as the scenario says without it.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Every second replication mirrors the draws of the one before it.
+    #[arg(long)]
+    pub antithetic: bool,
+    /// Threads; as many as there are processors without it. The result does not depend on them.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub threads: Option<u16>,
+    /// Play a result of --json again, and compare digests; exit code 1 if they differ.
+    #[arg(long, value_name = "REPORT", conflicts_with_all = ["reps", "precision", "shard", "seed", "antithetic"])]
+    pub verify: Option<PathBuf>,
+    /// Figures, distributions and replications as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidegate merge`.
+#[derive(Debug, Args)]
+pub struct Merge {
+    /// Results of `simulate --shard I/N --json`.
+    #[arg(required = true)]
+    pub results: Vec<PathBuf>,
+    /// The whole as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|share| (0.000_1..1.0).contains(share));
+    number.ok_or_else(|| "write a number from 0.0001 to below 1, as 0.01".into())
+}
+
+fn shard(text: &str) -> Result<(u64, u64), String> {
+    let parse = || {
+        let (part, of) = text.split_once('/')?;
+        Some((part.parse::<u64>().ok()?, of.parse::<u64>().ok()?))
+    };
+    match parse() {
+        Some((part, of)) if (1..=of).contains(&part) && of <= 100_000 => Ok((part, of)),
+        _ => Err("write the part and how many there are, as 1/8".into()),
+    }
 }
 
 /// `tidegate replay`.

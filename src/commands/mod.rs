@@ -5,8 +5,10 @@ mod audit;
 mod config;
 mod demo;
 mod journal;
+mod merge;
 mod replay;
 mod serve;
+mod simulate;
 
 use crate::cli::{Cli, Command};
 use crate::config::file::LogFormat;
@@ -30,6 +32,8 @@ pub fn run(cli: Cli, variables: impl Iterator<Item = (OsString, OsString)>) -> R
     match cli.command {
         Command::Demo(args) => demo::run(&args, lang),
         Command::Serve(_) => Ok(()),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Journal(command) => journal::run(&command),
         Command::Audit(command) => audit::run(&command),
