@@ -8,6 +8,7 @@
 //! - [`trace`]: a strict reader for recorded days; [`km`]: patience from censored waits;
 //! - [`bank`]: the bank's days of May 1999 as plans of contacts and agents, shared by the demo and the twin;
 //! - [`twin`]: the whole `Tenant` in virtual time: a log replayed, parity, the bank's days run through it;
+//! - [`erlang`]: closed forms of one pool, and agents for a target;
 //! - [`report`]: metrics, the figures table and the picture of a day.
 //!
 //! It refuses to know: clocks, threads, sockets, async runtimes, the platform's maths library and hash order
@@ -27,5 +28,7 @@ pub mod trace;
 
 pub mod bank;
 pub mod twin;
+
+pub mod erlang;
 
 pub mod report;
