@@ -39,6 +39,8 @@ pub enum Command {
     /// The audit of administrative acts, of a stopped or a running node.
     #[command(subcommand)]
     Audit(Audit),
+    /// Erlang B, C and A: agents and waits of one pool by formula.
+    Erlang(crate::commands::erlang::Erlang),
 }
 
 /// `tidegate api`.

@@ -4,6 +4,7 @@ mod api;
 mod audit;
 mod config;
 mod demo;
+pub mod erlang;
 mod journal;
 mod merge;
 mod replay;
@@ -39,6 +40,7 @@ pub fn run(cli: Cli, variables: impl Iterator<Item = (OsString, OsString)>) -> R
         Command::Audit(command) => audit::run(&command),
         Command::Config(command) => config::run(&command, &environment),
         Command::Api(command) => api::run(&command),
+        Command::Erlang(args) => erlang::run(&args, lang),
     }
 }
 

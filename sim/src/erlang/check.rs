@@ -19,7 +19,21 @@ pub const ROWS_MAX: usize = 100_000;
 
 /// The columns that a table must have, in any order; others are left alone.
 pub const COLUMNS: [&str; 15] = [
-    "model", "s", "lambda", "mu", "a", "theta", "T", "p_wait", "p_abandon", "mean_wait", "mean_queue", "occupancy", "sl_T", "p_wait_gt_T", "aux",
+    "model",
+    "s",
+    "lambda",
+    "mu",
+    "a",
+    "theta",
+    "T",
+    "p_wait",
+    "p_abandon",
+    "mean_wait",
+    "mean_queue",
+    "occupancy",
+    "sl_T",
+    "p_wait_gt_T",
+    "aux",
 ];
 
 /// What is wrong with a table.

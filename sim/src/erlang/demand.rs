@@ -76,7 +76,11 @@ pub(crate) fn positive(field: &'static str, found: f64) -> Result<f64, ErlangErr
 /// Checks that a value is a share: strictly between 0 and 1.
 pub(crate) fn share(field: &'static str, found: f64) -> Result<f64, ErlangError> {
     let remedy = "write a share of 1, or a percentage with its sign";
-    if found > 0.0 && found < 1.0 { Ok(found) } else { Err(ErlangError::OutOfRange { field, found, least: 0.0, most: 1.0, remedy }) }
+    if found > 0.0 && found < 1.0 {
+        Ok(found)
+    } else {
+        Err(ErlangError::OutOfRange { field, found, least: 0.0, most: 1.0, remedy })
+    }
 }
 
 /// Agents of one pool: a whole number, or a fraction of one more (the formulas' continuous extension).

@@ -11,7 +11,7 @@ use super::dd::Dd;
 use super::demand::{Agents, Demand};
 use super::room::WEIGHT_MAX;
 
-/// Probability that all agents are taken, in M/G/s/s.
+/// Probability that all agents are taken, in M/G/s/s; 0 when it is below 10⁻²⁸⁵.
 ///
 /// ```
 /// use tidegate_sim::erlang::{Agents, Demand, blocking};
@@ -21,7 +21,8 @@ use super::room::WEIGHT_MAX;
 /// # Ok::<(), tidegate_sim::erlang::ErlangError>(())
 /// ```
 pub fn blocking(agents: Agents, demand: Demand) -> f64 {
-    (Dd::ONE / inverse_blocking(agents.count(), demand.load())).value()
+    let inverse = inverse_blocking(agents.count(), demand.load());
+    if inverse.hi < WEIGHT_MAX { (Dd::ONE / inverse).value() } else { 0.0 }
 }
 
 /// 1/B; [`WEIGHT_MAX`] when it is larger.

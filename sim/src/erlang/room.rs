@@ -233,11 +233,7 @@ impl Room {
             at += 1.0;
         }
         let within = self.spare + self.full * left_by_t + stays * (self.full - longer);
-        At {
-            waits_longer: (longer * stays).value(),
-            left_within: within.value(),
-            served_within: (self.spare + served).value(),
-        }
+        At { waits_longer: (longer * stays).value(), left_within: within.value(), served_within: (self.spare + served).value() }
     }
 }
 

@@ -50,8 +50,7 @@ pub struct Waiting {
     room: Room,
     /// Of the room's clock, which ticks in handle times.
     unit: f64,
-    agents: f64,
-    load: f64,
+    occupancy: f64,
 }
 
 impl Waiting {
@@ -79,12 +78,13 @@ impl Waiting {
         let abandonment = abandonment_rate(patience, demand.handle_time())?;
         let rates = Rates { arrivals: load, service: Dd::from(agents), abandonment };
         let room = Room::solve(rates, below).ok_or(ErlangError::Unstable { agents, load })?;
-        Ok(Self { room, unit: demand.handle_time(), agents, load })
+        let occupancy = ((Dd::ONE - room.abandoned()) * Dd::from(load) / Dd::from(agents)).value();
+        Ok(Self { room, unit: demand.handle_time(), occupancy })
     }
 
-    /// A system with another front: see [`super::chat`]. `agents` and `load` serve the occupancy alone.
-    pub(crate) fn of_room(room: Room, unit: f64, agents: f64, load: f64) -> Self {
-        Self { room, unit, agents, load }
+    /// A system with another front: see [`super::chat`].
+    pub(crate) fn of_room(room: Room, unit: f64, occupancy: f64) -> Self {
+        Self { room, unit, occupancy }
     }
 
     /// Probability that an arriving contact finds all capacity taken, and waits.
@@ -119,7 +119,7 @@ impl Waiting {
 
     /// Share of the agents' time that is spent on contacts.
     pub fn occupancy(&self) -> f64 {
-        ((Dd::ONE - self.room.abandoned()) * Dd::from(self.load) / Dd::from(self.agents)).value()
+        self.occupancy
     }
 
     /// P(W > t): still waiting after `t`.
@@ -132,9 +132,7 @@ impl Waiting {
         let at = self.room.at(span(t / self.unit));
         match kind {
             ServiceLevelKind::ServedWithinOfOffered => at.served_within,
-            ServiceLevelKind::ServedWithinOfServed => {
-                at.served_within / (Dd::ONE - self.room.abandoned()).value()
-            }
+            ServiceLevelKind::ServedWithinOfServed => at.served_within / (Dd::ONE - self.room.abandoned()).value(),
             ServiceLevelKind::LeftWithinOfOffered => at.left_within,
         }
     }
@@ -164,7 +162,11 @@ impl Waiting {
         // A bisection of doubles: 60 halvings leave nothing to halve.
         for _ in 0..60 {
             let middle = low + (high - low) / 2.0;
-            if reached(middle) { high = middle } else { low = middle }
+            if reached(middle) {
+                high = middle
+            } else {
+                low = middle
+            }
             if high - low <= 1e-14 * high {
                 break;
             }
