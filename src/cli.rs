@@ -27,6 +27,8 @@ pub enum Command {
     Merge(Merge),
     /// A stopped node's log through the twin: what was decided, and whether it is decided again.
     Replay(Replay),
+    /// Records of real contacts, fitted: rates, patience, handle times, presence, each with its interval.
+    Calibrate(Calibrate),
     /// The log of a stopped node.
     #[command(subcommand)]
     Journal(Journal),
@@ -191,6 +193,72 @@ pub struct Replay {
     /// Figures as JSON on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tidegate calibrate`.
+#[derive(Debug, Args)]
+pub struct Calibrate {
+    /// The records, in order of time: files, or directories of stopped nodes' logs.
+    #[arg(required = true)]
+    pub records: Vec<PathBuf>,
+    /// What the records are; a directory is a journal, a file a bank trace otherwise.
+    #[arg(long, value_enum)]
+    pub format: Option<RecordFormat>,
+    /// Columns of a CSV as NAME=COLUMN, parted by commas: time class outcome wait_s answered handle_s ended agent customer
+    /// priority; and words as served=WORD|WORD, abandoned=, left=, high=.
+    #[arg(long, value_parser = mapping, default_value = "", hide_default_value = true)]
+    pub map: tidegate_sim::calibrate::read::Mapping,
+    /// Encoding of a CSV; found out otherwise.
+    #[arg(long, value_enum)]
+    pub encoding: Option<RecordEncoding>,
+    /// Offset of the centre's clock from universal time, for moments in universal time.
+    #[arg(long, default_value = "+00:00", allow_hyphen_values = true)]
+    pub zone: tidegate_sim::calibrate::read::Zone,
+    /// Minutes of an interval of the weekday profile.
+    #[arg(long, default_value_t = 30, value_parser = divisor)]
+    pub interval: u32,
+    /// Seed of the intervals' resampling.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Findings told in words a file; all are counted.
+    #[arg(long, default_value_t = 20)]
+    pub findings: usize,
+    /// Exit code 3 when a row was rejected.
+    #[arg(long)]
+    pub strict: bool,
+    /// Everything fitted as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum RecordFormat {
+    /// The bank trace, in the owners' columns or ours.
+    Bank,
+    /// One contact a row, columns mapped.
+    Csv,
+    /// A stopped node's log.
+    Journal,
+}
+
+/// How a CSV is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum RecordEncoding {
+    /// UTF-8.
+    #[value(name = "utf-8")]
+    Utf8,
+    /// GB18030, GBK or GB2312.
+    Gb18030,
+}
+
+fn mapping(text: &str) -> Result<tidegate_sim::calibrate::read::Mapping, String> {
+    tidegate_sim::calibrate::read::Mapping::parse([text]).map_err(|error| error.to_string())
+}
+
+fn divisor(text: &str) -> Result<u32, String> {
+    let minutes = text.parse().ok().filter(|minutes| (1..=1_440).contains(minutes) && 1_440 % minutes == 0);
+    minutes.ok_or_else(|| "write whole minutes that divide a day, as 15, 30 or 60".into())
 }
 
 /// `tidegate journal`.

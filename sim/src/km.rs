@@ -46,6 +46,8 @@ pub struct Step {
     pub at: Millis,
     /// Survival just after.
     pub survival: f64,
+    /// Greenwood's sum to here: the variance of survival over its square.
+    pub greenwood: f64,
 }
 
 /// One drawn patience.
@@ -74,28 +76,33 @@ impl KaplanMeier {
     pub fn fit(observations: impl IntoIterator<Item = Observation>) -> Self {
         // At each time: how many happened, how many were censored.
         let mut at_time: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-        let (mut happened, mut censored, mut exposure_ms) = (0_u64, 0_u64, 0_u64);
         for Observation { lasted, end } in observations {
             let cell = at_time.entry(lasted.0).or_default();
             match end {
-                ObservationEnd::Happened => {
-                    cell.0 += 1;
-                    happened += 1;
-                }
-                ObservationEnd::Censored => {
-                    cell.1 += 1;
-                    censored += 1;
-                }
+                ObservationEnd::Happened => cell.0 += 1,
+                ObservationEnd::Censored => cell.1 += 1,
             }
-            exposure_ms = exposure_ms.saturating_add(lasted.0);
+        }
+        Self::fit_counts(&at_time)
+    }
+
+    /// The estimate from counts: at each time in milliseconds, how many happened and how many were censored. O(times).
+    pub fn fit_counts(at_time: &BTreeMap<u64, (u64, u64)>) -> Self {
+        let (mut happened, mut censored, mut exposure_ms) = (0_u64, 0_u64, 0_u64);
+        for (&at, &(events, gone)) in at_time {
+            happened += events;
+            censored += gone;
+            exposure_ms = exposure_ms.saturating_add(at.saturating_mul(events + gone));
         }
         let mut at_risk = happened + censored;
-        let mut survival = 1.0;
+        let (mut survival, mut greenwood) = (1.0, 0.0);
         let mut steps = Vec::new();
-        for (&at, &(events, gone)) in &at_time {
+        for (&at, &(events, gone)) in at_time {
             if events > 0 {
-                survival *= (at_risk - events) as f64 / at_risk as f64;
-                steps.push(Step { at: Millis(at), survival });
+                let (risk, stay) = (at_risk as f64, (at_risk - events) as f64);
+                survival *= stay / risk;
+                greenwood += events as f64 / (risk * stay);
+                steps.push(Step { at: Millis(at), survival, greenwood });
             }
             at_risk -= events + gone;
         }
@@ -123,6 +130,30 @@ impl KaplanMeier {
             0 => 1.0,
             fallen => self.steps[fallen - 1].survival,
         }
+    }
+
+    /// The 95 % interval of survival at `at`: Greenwood's variance on the log-log scale, where it stays between 0 and 1
+    /// (Kalbfleisch & Prentice 1980). Before the first fall, and once nobody is left, the data give no width. O(log n).
+    pub fn survival_interval(&self, at: Millis) -> [f64; 2] {
+        let Some(step) = self.steps.partition_point(|step| step.at <= at).checked_sub(1).map(|place| self.steps[place]) else {
+            return [1.0, 1.0];
+        };
+        if step.survival <= 0.0 {
+            return [0.0, 0.0];
+        }
+        let log = libm::log(step.survival);
+        let width = libm::exp(1.959_963_984_540_054 * step.greenwood.sqrt() / log);
+        [libm::pow(step.survival, 1.0 / width), libm::pow(step.survival, width)]
+    }
+
+    /// The longest time that was watched until impatience, or `None` without one.
+    pub fn last_event(&self) -> Option<Millis> {
+        self.steps.last().map(|step| step.at)
+    }
+
+    /// Time waited in all, in milliseconds: over [`Self::happened`], the mean patience if it were exponential.
+    pub fn exposure_ms(&self) -> u64 {
+        self.exposure_ms
     }
 
     /// The first time at which survival is at most `share`; `None` when the curve never falls that far.

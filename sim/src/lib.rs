@@ -9,6 +9,7 @@
 //! - [`bank`]: the bank's days of May 1999 as plans of contacts and agents, shared by the demo and the twin;
 //! - [`twin`]: the whole `Tenant` in virtual time: a log replayed, parity, the bank's days run through it;
 //! - [`erlang`]: closed forms of one pool, and agents for a target;
+//! - [`calibrate`]: a record of contacts, fitted, with intervals and with what it cannot say;
 //! - [`report`]: metrics, the figures table and the picture of a day.
 //!
 //! It refuses to know: clocks, threads, sockets, async runtimes, the platform's maths library and hash order
@@ -30,5 +31,6 @@ pub mod bank;
 pub mod twin;
 
 pub mod erlang;
+pub mod calibrate;
 
 pub mod report;

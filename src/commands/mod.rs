@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod calibrate;
 mod config;
 mod demo;
 pub mod erlang;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli, variables: impl Iterator<Item = (OsString, OsString)>) -> R
         Command::Serve(_) => Ok(()),
         Command::Simulate(args) => simulate::run(&args),
         Command::Merge(args) => merge::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Journal(command) => journal::run(&command),
         Command::Audit(command) => audit::run(&command),

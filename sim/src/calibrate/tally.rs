@@ -1,0 +1,225 @@
+//! Contacts counted as they come, in room that grows with days, classes and agents, never with rows.
+//!
+//! What concerns one contact alone (waits, lengths, counts of arrivals) is counted at once. What concerns contacts together
+//! (presence, returns, pairs, concurrency) is counted a day at a time: a day stays open until a contact two days later comes, then
+//! it is counted and forgotten. A contact of a day that is closed already still counts by itself; how many came so late is told.
+//! A day that runs full ([`MAX_DAY_ROWS`]) keeps what it has.
+//!
+//! It refuses to know what will be fitted.
+
+use super::arrivals::DayCounts;
+use super::contact::{AgentId, ClassId, DAY_MS, DayNumber, Ended, Names, Observed, Service, Standing};
+use super::handle::{AgentLengths, Lengths};
+use super::patience::Waits;
+use super::presence::{DayServices, Presence};
+use super::read::Sink;
+use super::redial::Returns;
+use super::seniority::{Pairs, Waiter};
+use super::slowdown::Trails;
+use std::collections::BTreeMap;
+
+/// Contacts of one day that are looked at together.
+pub const MAX_DAY_ROWS: usize = 1_000_000;
+
+/// Counts of one class.
+#[derive(Clone, Debug, Default)]
+pub struct ClassTally {
+    /// Contacts that asked, by day and interval.
+    pub arrivals: DayCounts,
+    /// Waits.
+    pub waits: Waits,
+    /// Lengths of services.
+    pub lengths: Lengths,
+    /// Contacts that left before asking.
+    pub left_early: u64,
+}
+
+/// Counts of everything.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    names: Names,
+    interval_ms: u32,
+    /// By class.
+    pub classes: BTreeMap<ClassId, ClassTally>,
+    /// Lengths by agent.
+    pub agent_lengths: AgentLengths,
+    /// Presence.
+    pub presence: Presence,
+    /// Returns, a day each.
+    pub returns: Vec<Returns>,
+    /// Pairs, a day each.
+    pub pairs: Vec<Pairs>,
+    /// Contacts as segments, tagged by class and whether held out.
+    pub trails: Trails,
+    /// First and last day.
+    pub span: Option<(DayNumber, DayNumber)>,
+    /// Contacts.
+    pub contacts: u64,
+    /// Contacts by standing: unknown, regular, high.
+    pub standings: [u64; 3],
+    /// Contacts with a customer.
+    pub identified: u64,
+    /// Served contacts without a usable service, and without an agent.
+    pub without_service: u64,
+    /// Served contacts without an agent.
+    pub without_agent: u64,
+    /// Contacts of a day that was closed already, or past [`MAX_DAY_ROWS`].
+    pub late: u64,
+    open: BTreeMap<DayNumber, Vec<Observed>>,
+    closed: Option<DayNumber>,
+}
+
+impl Tally {
+    /// Counts in intervals of so many seconds, 60 to 86,400, that divide the day.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub fn new(interval_s: u32) -> Self {
+        assert!(interval_s >= 60 && 86_400 % interval_s == 0, "an interval of {interval_s} s does not divide the day");
+        Self {
+            names: Names::default(),
+            interval_ms: interval_s * 1_000,
+            classes: BTreeMap::new(),
+            agent_lengths: AgentLengths::default(),
+            presence: Presence::by_interval(interval_s),
+            returns: Vec::new(),
+            pairs: Vec::new(),
+            trails: Trails::default(),
+            span: None,
+            contacts: 0,
+            standings: [0; 3],
+            identified: 0,
+            without_service: 0,
+            without_agent: 0,
+            late: 0,
+            open: BTreeMap::new(),
+            closed: None,
+        }
+    }
+
+    /// The names, to read.
+    pub fn known_names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Counts the days that are still open. Call it once, after the last contact.
+    pub fn close(&mut self) {
+        while let Some((day, contacts)) = self.open.pop_first() {
+            self.count_day(day, contacts);
+        }
+    }
+
+    fn count_day(&mut self, day: DayNumber, contacts: Vec<Observed>) {
+        self.closed = self.closed.max(Some(day));
+        let mut services = DayServices::default();
+        let mut waiters = Vec::new();
+        let mut by_customer: BTreeMap<u64, Vec<&Observed>> = BTreeMap::new();
+        let mut by_agent: BTreeMap<AgentId, Vec<(Service, u32)>> = BTreeMap::new();
+        for contact in &contacts {
+            if let Some(waited_ms @ 1..) = contact.waited_ms() {
+                let until = contact.asked.later(waited_ms);
+                services.waits.entry(contact.class).or_default().push((contact.asked.0, until.0));
+                if matches!(contact.ended, Ended::Served { .. }) {
+                    waiters.push(Waiter { class: contact.class, began: contact.asked, taken: until, standing: contact.standing });
+                }
+            }
+            if let (Some(agent), Some(service)) = (contact.agent, contact.service()) {
+                services.services.entry(agent).or_default().push((service, contact.class));
+                by_agent.entry(agent).or_default().push((service, tag(contact.class, day)));
+            }
+            if let Some(customer) = contact.customer {
+                by_customer.entry(customer).or_default().push(contact);
+            }
+        }
+        self.presence.add(day, &services);
+        self.pairs.push(Pairs::of(waiters));
+        let mut returns = Returns::default();
+        for contacts in by_customer.values_mut() {
+            contacts.sort_by_key(|contact| contact.asked);
+            for (at, contact) in contacts.iter().enumerate() {
+                let over = contact.over();
+                let next = contacts[at + 1..].iter().map(|next| next.asked).find(|asked| *asked >= over);
+                let after = next.map(|next| next.since(over));
+                match contact.ended {
+                    Ended::Abandoned { .. } => returns.abandoned.add(after),
+                    Ended::Served { .. } => returns.served.add(after),
+                    Ended::BeforeAsking => {}
+                }
+            }
+        }
+        self.returns.push(returns);
+        for services in by_agent.values() {
+            self.trails.add(services);
+        }
+    }
+}
+
+/// A class and whether its day is held out, as one number.
+fn tag(class: ClassId, day: DayNumber) -> u32 {
+    u32::from(class.0) << 1 | u32::from(day.is_held_out())
+}
+
+/// A tag's class and whether its day is held out.
+pub(super) fn untag(tag: u32) -> (ClassId, bool) {
+    // The shifted number is the class's, of 16 bits.
+    (ClassId((tag >> 1) as u16), tag & 1 == 1)
+}
+
+impl Sink for Tally {
+    fn names(&mut self) -> &mut Names {
+        &mut self.names
+    }
+
+    fn take(&mut self, contact: Observed) {
+        let day = contact.asked.day();
+        self.contacts += 1;
+        self.span = Some(self.span.map_or((day, day), |(first, last)| (first.min(day), last.max(day))));
+        self.standings[match contact.standing {
+            Standing::Unknown => 0,
+            Standing::Regular => 1,
+            Standing::High => 2,
+        }] += 1;
+        self.identified += u64::from(contact.customer.is_some());
+        let class = self.classes.entry(contact.class).or_default();
+        match contact.ended {
+            Ended::BeforeAsking => class.left_early += 1,
+            Ended::Abandoned { waited_ms } => class.waits.hung_up(waited_ms),
+            Ended::Served { waited_ms, service } => {
+                class.waits.answered(waited_ms);
+                match service {
+                    Some(service) if service.length_ms() > 0 => {
+                        class.lengths.add(service.length_ms(), day.is_held_out());
+                        if let Some(agent) = contact.agent {
+                            self.agent_lengths.add(agent, contact.class, service.length_ms());
+                        }
+                    }
+                    _ => self.without_service += 1,
+                }
+                self.without_agent += u64::from(contact.agent.is_none());
+            }
+        }
+        if contact.asked_for_agent() {
+            let intervals = (DAY_MS as u32 / self.interval_ms) as usize;
+            let counts = class.arrivals.entry(day).or_insert_with(|| vec![0; intervals]);
+            counts[(contact.asked.of_day_ms() / self.interval_ms) as usize] += 1;
+        }
+        if self.closed.is_some_and(|closed| day <= closed) {
+            self.late += 1;
+            return;
+        }
+        let rows = self.open.entry(day).or_default();
+        if rows.len() == MAX_DAY_ROWS {
+            self.late += 1;
+            return;
+        }
+        rows.push(contact);
+        while let Some((&oldest, _)) = self.open.first_key_value() {
+            if oldest.0 + 2 > day.0 {
+                break;
+            }
+            if let Some((oldest, contacts)) = self.open.pop_first() {
+                self.count_day(oldest, contacts);
+            }
+        }
+    }
+}
