@@ -255,7 +255,7 @@ fn unidentified(of: &Calibration, tally: &Tally) -> Vec<Unidentified> {
     }
     if tally.late > 0 {
         let late = tally.late;
-        say("contacts out of order", format!("{late} came two days late or past a day's limit: they count by themselves, not for presence, redials and head start; sort the file by time"));
+        say("contacts out of order", format!("{late} came after their day was closed: they count by themselves, not for presence, redials and head start; sort the file by time"));
     }
     found
 }

@@ -2,11 +2,11 @@
 //!
 //! The model: a contact needs an amount of work of unknown distribution; with k contacts at once each proceeds at rate r(k),
 //! r(1) = 1. Contacts of an agent share the levels through which they pass, so every contact is a row of (level, time) segments.
-//! The hazard of finishing, as a function of work done, is a step function h over bins; then the likelihood of everything is that
-//! of a piecewise exponential model, and its maximum is found by turns: given r, h is finishes over work done in each bin;
-//! given h, r(k) is finishes at level k over the hazard met there. No family of distributions is assumed, so that long contacts
-//! (which live through more levels) bias nothing. It is the accelerated-failure-time model with a time-varying covariate (Robins
-//! & Tsiatis 1992, Biometrika 79), made discrete. Intervals: a jackknife over [`GROUPS`] groups of agent-days.
+//! The hazard of finishing, as a function of work done, is a step function h over bins: given r, it is finishes over work done in
+//! each bin. The right r is the one under which as many contacts finish at each level as that hazard predicts there, one equation
+//! a level, solved by Newton's method. No family of distributions is assumed, so that long contacts (which live through more
+//! levels) bias nothing. It is the accelerated-failure-time model with a time-varying covariate (Robins & Tsiatis 1992,
+//! Biometrika 79), made discrete. Intervals: a jackknife over [`GROUPS`] groups of agent-days, one step of Newton's each.
 //!
 //! It refuses to know messages: with their times the curve could be had from fewer contacts.
 
@@ -23,8 +23,12 @@ pub const MIN_FINISHES: u64 = 50;
 /// Share of served time at two or more at once below which the record is taken for one contact at a time.
 pub const MIN_SHARED: f64 = 0.05;
 const GROUPS: usize = 20;
-const BINS: usize = 60;
-const TURNS: usize = 200;
+const BINS: usize = 40;
+/// Turns of the solver, the first of them careful ones.
+const TURNS: usize = 14;
+const WARM: usize = 4;
+/// By how much a rate's logarithm is moved for a difference: finishes fall into whole bins, so not by little.
+const DIFFERENCE: f64 = 0.04;
 
 /// Contacts as segments.
 #[derive(Clone, Debug, Default)]
@@ -111,26 +115,30 @@ impl Trails {
         self.shared_ms / (self.shared_ms + self.alone_ms).max(1.0)
     }
 
-    /// The curve; `None` when contacts came one at a time. O(turns · segments · groups).
+    /// The curve; `None` when contacts came one at a time. O(levels · segments).
     pub fn fit(&self) -> Option<SlowDown> {
         if self.ends.is_empty() || self.shared() < MIN_SHARED {
             return None;
         }
-        let whole = self.rates(None, [1.0; MAX_LEVEL]);
-        let parts: Vec<Solution> = (0..GROUPS).map(|group| self.rates(Some(group as u8), whole.rates)).collect();
+        let known = self.known();
+        let solved = self.solve(&known);
+        let parts = solved.groups(&known);
         let total = self.shared_ms + self.alone_ms;
-        let levels = (0..MAX_LEVEL)
-            .filter(|at| whole.finishes[*at] >= MIN_FINISHES)
-            .map(|at| {
-                let value = 1.0 / whole.rates[at];
-                let logs: Vec<f64> = parts.iter().map(|part| libm::log(1.0 / part.rates[at])).collect();
-                let mean = logs.iter().sum::<f64>() / GROUPS as f64;
-                let squares: f64 = logs.iter().map(|log| (log - mean) * (log - mean)).sum();
-                let error = (squares * (GROUPS - 1) as f64 / GROUPS as f64).sqrt();
+        let levels = known
+            .levels
+            .iter()
+            .enumerate()
+            .map(|(place, &at)| {
+                let value = 1.0 / solved.rates[at];
+                // The unit's rate is 1 by definition; the others' parts stand in the order of the levels after it.
+                let error = place.checked_sub(1).map_or(0.0, |free| {
+                    let squares: f64 = parts.iter().map(|part| part[free] * part[free]).sum();
+                    (squares * (GROUPS - 1) as f64 / GROUPS as f64).sqrt()
+                });
                 // Student's quantile with 19 degrees of freedom.
                 let width = libm::exp(2.093_024 * error);
-                let slower = Estimate { value, ci95: [value / width, value * width], n: whole.finishes[at] };
-                LevelRate { level: at + 1, slower, finishes: whole.finishes[at], share: whole.time[at] / total }
+                let slower = Estimate { value, ci95: [value / width, value * width], n: known.finishes[at] };
+                LevelRate { level: at + 1, slower, finishes: known.finishes[at], share: known.time[at] / total }
             })
             .collect();
         Some(SlowDown { contacts: self.ends.len() as u64, left_out: self.left_out, shared: self.shared(), levels })
@@ -157,12 +165,11 @@ impl Trails {
         begins.zip(&self.ends).map(|(begin, (end, group, tag))| (&self.segments[begin..*end], *group, *tag))
     }
 
-    fn rates(&self, without: Option<u8>, start: [f64; MAX_LEVEL]) -> Solution {
-        let used = || self.trails().filter(|(segments, group, _)| Some(*group) != without && !segments.is_empty());
-        let mut rates = start;
+    /// Finishes and time by level, and the levels whose rate is told: the first is the unit.
+    fn known(&self) -> Known {
         let mut finishes = [0_u64; MAX_LEVEL];
         let mut time = [0.0; MAX_LEVEL];
-        for (segments, ..) in used() {
+        for (segments, ..) in self.trails() {
             if let Some((level, _)) = segments.last() {
                 finishes[usize::from(*level) - 1] += 1;
             }
@@ -170,67 +177,90 @@ impl Trails {
                 time[usize::from(*level) - 1] += f64::from(*ms);
             }
         }
-        for _ in 0..TURNS {
-            let edges = self.edges(&rates, without);
-            // Finishes by bin; time (not work) by bin and level.
-            let mut done = vec![0.0; BINS];
-            let mut met = vec![[0.0; MAX_LEVEL]; BINS];
-            for (segments, ..) in used() {
-                let (mut work, mut bin) = (0.0, 0);
-                for (level, ms) in segments {
-                    let at = usize::from(*level) - 1;
-                    let mut left = f64::from(*ms) * rates[at];
-                    while left > 0.0 {
-                        let room = if bin + 1 < BINS { edges[bin] - work } else { f64::INFINITY };
-                        if room <= 0.0 {
-                            bin += 1;
-                            continue;
-                        }
-                        let step = left.min(room);
-                        met[bin][at] += step / rates[at];
-                        work += step;
-                        left -= step;
-                    }
+        let levels = (0..MAX_LEVEL).filter(|at| finishes[*at] >= MIN_FINISHES).collect();
+        Known { levels, finishes, time }
+    }
+
+    /// Newton's method on the score of the logarithms of the rates, its matrix by differences.
+    fn solve(&self, known: &Known) -> Solution {
+        let free = known.levels.get(1..).unwrap_or_default();
+        let mut rates = [1.0; MAX_LEVEL];
+        let mut matrix = vec![vec![0.0; free.len()]; free.len()];
+        let mut edges = self.edges(&rates);
+        for turn in 0..TURNS {
+            let here = self.score(known, &rates, &edges).of(None, &rates, known);
+            if turn < WARM {
+                // A fixed point of the same equations, slow near its end and safe far from it.
+                for (place, at) in free.iter().enumerate() {
+                    let expected = known.finishes[*at] as f64 - here[place];
+                    rates[*at] *= known.finishes[*at] as f64 / expected.max(1.0);
                 }
-                done[bin] += 1.0;
+                fill(&mut rates, known);
+                edges = self.edges(&rates);
+                continue;
             }
-            let hazard: Vec<f64> = met
-                .iter()
-                .zip(&done)
-                .map(|(met, done)| {
-                    let work: f64 = met.iter().zip(&rates).map(|(time, rate)| time * rate).sum();
-                    if work > 0.0 { done / work } else { 0.0 }
-                })
-                .collect();
-            let mut next = rates;
-            for at in 0..MAX_LEVEL {
-                let faced: f64 = met.iter().zip(&hazard).map(|(met, hazard)| met[at] * hazard).sum();
-                if finishes[at] > 0 && faced > 0.0 {
-                    next[at] = finishes[at] as f64 / faced;
+            for (column, at) in free.iter().enumerate() {
+                let mut moved = rates;
+                moved[*at] *= libm::exp(DIFFERENCE);
+                let there = self.score(known, &moved, &edges).of(None, &moved, known);
+                for (row, (there, here)) in there.iter().zip(&here).enumerate() {
+                    matrix[row][column] = (there - here) / DIFFERENCE;
                 }
             }
-            // Alone is the measure; where nobody was ever alone, the least level is.
-            let unit = (0..MAX_LEVEL).find(|at| finishes[*at] >= MIN_FINISHES).map_or(1.0, |at| next[at]);
-            for rate in &mut next {
-                *rate /= unit;
+            let Some(step) = solved(&matrix, &here) else { break };
+            let largest = step.iter().map(|step| step.abs()).fold(0.0, f64::max);
+            for (at, step) in free.iter().zip(&step) {
+                rates[*at] *= libm::exp(-step.clamp(-0.3, 0.3));
             }
-            let moved = next.iter().zip(&rates).zip(&finishes).filter(|(_, n)| **n >= MIN_FINISHES);
-            let moved = moved.map(|((next, rate), _)| (next / rate - 1.0).abs()).fold(0.0, f64::max);
-            rates = next;
-            if moved < 1e-6 {
+            fill(&mut rates, known);
+            if largest < 1e-4 {
                 break;
             }
+            if turn < WARM + 2 {
+                edges = self.edges(&rates);
+            }
         }
-        Solution { rates, finishes, time }
+        Solution { rates, matrix, score: self.score(known, &rates, &edges) }
+    }
+
+    /// One pass: finishes by bin and level, time by bin and level, of each group.
+    fn score(&self, known: &Known, rates: &[f64; MAX_LEVEL], edges: &[f64]) -> Score {
+        let width = known.levels.last().map_or(1, |at| at + 1);
+        let mut score = Score { width, done: vec![vec![0.0; BINS]; GROUPS], met: vec![vec![0.0; BINS * width]; GROUPS], finishes: vec![vec![0.0; width]; GROUPS] };
+        for (segments, group, _) in self.trails() {
+            let group = usize::from(group);
+            let (done, met) = (&mut score.done[group], &mut score.met[group]);
+            let (mut work, mut bin) = (0.0, 0);
+            for (level, ms) in segments {
+                let at = (usize::from(*level) - 1).min(width - 1);
+                let rate = rates[at];
+                let mut left = f64::from(*ms) * rate;
+                while left > 0.0 {
+                    let room = if bin + 1 < BINS { edges[bin] - work } else { f64::INFINITY };
+                    if room <= 0.0 {
+                        bin += 1;
+                        continue;
+                    }
+                    let step = left.min(room);
+                    met[bin * width + at] += step / rate;
+                    work += step;
+                    left -= step;
+                }
+            }
+            if let Some((level, _)) = segments.last() {
+                done[bin] += 1.0;
+                score.finishes[group][(usize::from(*level) - 1).min(width - 1)] += 1.0;
+            }
+        }
+        score
     }
 
     /// Upper edges of the bins: quantiles of work under these rates, from every so many contacts.
-    fn edges(&self, rates: &[f64; MAX_LEVEL], without: Option<u8>) -> Vec<f64> {
+    fn edges(&self, rates: &[f64; MAX_LEVEL]) -> Vec<f64> {
         let every = (self.ends.len() / 20_000).max(1);
         let mut works: Vec<f64> = self
             .trails()
             .step_by(every)
-            .filter(|(_, group, _)| Some(*group) != without)
             .map(|(segments, ..)| segments.iter().map(|(level, ms)| rates[usize::from(*level) - 1] * f64::from(*ms)).sum())
             .collect();
         works.sort_by(f64::total_cmp);
@@ -238,8 +268,84 @@ impl Trails {
     }
 }
 
-struct Solution {
-    rates: [f64; MAX_LEVEL],
+struct Known {
+    levels: Vec<usize>,
     finishes: [u64; MAX_LEVEL],
     time: [f64; MAX_LEVEL],
+}
+
+struct Solution {
+    rates: [f64; MAX_LEVEL],
+    /// Derivative of the score by the logarithms of the free rates.
+    matrix: Vec<Vec<f64>>,
+    score: Score,
+}
+
+/// Sums of one pass, by group.
+struct Score {
+    width: usize,
+    done: Vec<Vec<f64>>,
+    met: Vec<Vec<f64>>,
+    finishes: Vec<Vec<f64>>,
+}
+
+impl Score {
+    /// Finishes at each free level less those that the hazard predicts, of all groups but one.
+    fn of(&self, without: Option<usize>, rates: &[f64; MAX_LEVEL], known: &Known) -> Vec<f64> {
+        let groups = || (0..GROUPS).filter(|group| Some(*group) != without);
+        let free = known.levels.get(1..).unwrap_or_default();
+        let mut score: Vec<f64> = free.iter().map(|at| groups().map(|group| self.finishes[group][*at]).sum()).collect();
+        for bin in 0..BINS {
+            let done: f64 = groups().map(|group| self.done[group][bin]).sum();
+            let time = |at: usize| groups().map(|group| self.met[group][bin * self.width + at]).sum::<f64>();
+            let work: f64 = (0..self.width).map(|at| time(at) * rates[at]).sum();
+            if work > 0.0 {
+                for (score, at) in score.iter_mut().zip(free) {
+                    *score -= done / work * time(*at) * rates[*at];
+                }
+            }
+        }
+        score
+    }
+}
+
+impl Solution {
+    /// By how much the logarithms of the free rates move when each group is left out: one step of Newton's from the solution.
+    fn groups(&self, known: &Known) -> Vec<Vec<f64>> {
+        let share = (GROUPS - 1) as f64 / GROUPS as f64;
+        let scaled: Vec<Vec<f64>> = self.matrix.iter().map(|row| row.iter().map(|x| x * share).collect()).collect();
+        (0..GROUPS).filter_map(|group| solved(&scaled, &self.score.of(Some(group), &self.rates, known))).collect()
+    }
+}
+
+/// Levels between and beyond those that are told go as the one below.
+fn fill(rates: &mut [f64; MAX_LEVEL], known: &Known) {
+    for at in 1..MAX_LEVEL {
+        if !known.levels.contains(&at) {
+            rates[at] = rates[at - 1];
+        }
+    }
+}
+
+/// Solves a small system by elimination with pivots; `None` when it has no one solution.
+fn solved(matrix: &[Vec<f64>], right: &[f64]) -> Option<Vec<f64>> {
+    let n = right.len();
+    let mut rows: Vec<Vec<f64>> = matrix.iter().zip(right).map(|(row, right)| row.iter().copied().chain([*right]).collect()).collect();
+    for column in 0..n {
+        let pivot = (column..n).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
+        if rows[pivot][column].abs() < 1e-12 {
+            return None;
+        }
+        rows.swap(column, pivot);
+        for row in 0..n {
+            if row != column {
+                let factor = rows[row][column] / rows[column][column];
+                for at in column..=n {
+                    let taken = factor * rows[column][at];
+                    rows[row][at] -= taken;
+                }
+            }
+        }
+    }
+    Some((0..n).map(|at| rows[at][n] / rows[at][at]).collect())
 }

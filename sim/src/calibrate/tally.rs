@@ -1,14 +1,14 @@
 //! Contacts counted as they come, in room that grows with days, classes and agents, never with rows.
 //!
 //! What concerns one contact alone (waits, lengths, counts of arrivals) is counted at once. What concerns contacts together
-//! (presence, returns, pairs, concurrency) is counted a day at a time: a day stays open until a contact two days later comes, then
-//! it is counted and forgotten. A contact of a day that is closed already still counts by itself; how many came so late is told.
-//! A day that runs full ([`MAX_DAY_ROWS`]) keeps what it has.
+//! (presence, returns, pairs, concurrency) is counted a day at a time, whatever the order of rows: days stay open while the open
+//! ones hold at most [`MAX_OPEN_ROWS`] contacts; past that the oldest are counted and forgotten. A contact of a day that is
+//! closed already still counts by itself; how many came so late is told.
 //!
 //! It refuses to know what will be fitted.
 
 use super::arrivals::DayCounts;
-use super::contact::{AgentId, ClassId, DAY_MS, DayNumber, Ended, Names, Observed, Service, Standing};
+use super::contact::{AgentId, At, ClassId, DAY_MS, DayNumber, Ended, Names, Observed, Service, Standing};
 use super::handle::{AgentLengths, Lengths};
 use super::patience::Waits;
 use super::presence::{DayServices, Presence};
@@ -18,8 +18,8 @@ use super::seniority::{Pairs, Waiter};
 use super::slowdown::Trails;
 use std::collections::BTreeMap;
 
-/// Contacts of one day that are looked at together.
-pub const MAX_DAY_ROWS: usize = 1_000_000;
+/// Contacts of days that are still open: some 80 bytes each.
+pub const MAX_OPEN_ROWS: usize = 1_000_000;
 
 /// Counts of one class.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +63,11 @@ pub struct Tally {
     pub without_service: u64,
     /// Served contacts without an agent.
     pub without_agent: u64,
-    /// Contacts of a day that was closed already, or past [`MAX_DAY_ROWS`].
+    /// Contacts of a day that was closed already.
     pub late: u64,
+    open_rows: usize,
+    /// Services that met midnight.
+    held: BTreeMap<AgentId, Vec<(Service, u32)>>,
     open: BTreeMap<DayNumber, Vec<Observed>>,
     closed: Option<DayNumber>,
 }
@@ -92,6 +95,8 @@ impl Tally {
             without_service: 0,
             without_agent: 0,
             late: 0,
+            open_rows: 0,
+            held: BTreeMap::new(),
             open: BTreeMap::new(),
             closed: None,
         }
@@ -106,6 +111,9 @@ impl Tally {
     pub fn close(&mut self) {
         while let Some((day, contacts)) = self.open.pop_first() {
             self.count_day(day, contacts);
+        }
+        for services in std::mem::take(&mut self.held).into_values() {
+            self.trails.add(&services);
         }
     }
 
@@ -148,10 +156,37 @@ impl Tally {
             }
         }
         self.returns.push(returns);
-        for services in by_agent.values() {
-            self.trails.add(services);
+        for (agent, services) in std::mem::take(&mut self.held) {
+            let mine = by_agent.entry(agent).or_default();
+            mine.splice(0..0, services);
+        }
+        let midnight = DayNumber(day.0 + 1).midnight();
+        for (agent, mut services) in by_agent {
+            // Contacts that reach into the next day may meet others there: they wait for it, with all that they met already.
+            let run = begin_of_last_run(&mut services, midnight);
+            let held = services.split_off(run);
+            self.trails.add(&services);
+            if !held.is_empty() {
+                self.held.insert(agent, held);
+            }
         }
     }
+}
+
+/// Services that one agent may hold over midnight; more are let go.
+const MAX_HELD: usize = 5_000;
+
+/// Where, in order of begin, the run of services without a pause begins that reaches past `midnight`; the end when none does.
+fn begin_of_last_run(services: &mut [(Service, u32)], midnight: At) -> usize {
+    services.sort_by_key(|(service, _)| (service.from, service.until));
+    let (mut begin, mut until) = (0, At(i64::MIN));
+    for (place, (service, _)) in services.iter().enumerate() {
+        if service.from >= until {
+            begin = place;
+        }
+        until = until.max(service.until);
+    }
+    if until > midnight && services.len() - begin <= MAX_HELD { begin } else { services.len() }
 }
 
 /// A class and whether its day is held out, as one number.
@@ -207,19 +242,14 @@ impl Sink for Tally {
             self.late += 1;
             return;
         }
-        let rows = self.open.entry(day).or_default();
-        if rows.len() == MAX_DAY_ROWS {
-            self.late += 1;
-            return;
-        }
-        rows.push(contact);
-        while let Some((&oldest, _)) = self.open.first_key_value() {
-            if oldest.0 + 2 > day.0 {
-                break;
-            }
-            if let Some((oldest, contacts)) = self.open.pop_first() {
-                self.count_day(oldest, contacts);
-            }
+        self.open.entry(day).or_default().push(contact);
+        self.open_rows += 1;
+        // A single day that fills all the room is counted in parts.
+        if self.open_rows > MAX_OPEN_ROWS
+            && let Some((oldest, contacts)) = self.open.pop_first()
+        {
+            self.open_rows -= contacts.len();
+            self.count_day(oldest, contacts);
         }
     }
 }
