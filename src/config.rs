@@ -13,6 +13,7 @@ mod explain;
 pub mod file;
 mod layers;
 mod people;
+mod traces;
 
 pub use change::{Change, change};
 pub use check::{Checked, address, read, read_with};

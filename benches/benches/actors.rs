@@ -195,6 +195,7 @@ async fn node(idle_after: Duration) -> NodeHandle {
         policy_texts: None,
         events: None,
         webhooks: None,
+        traces: None,
     };
     let runtime = tokio::runtime::Handle::current();
     // The log keeps 1 MiB: what is weighed is the node, not its memory of the log.

@@ -273,6 +273,7 @@ async fn node() -> NodeHandle {
         policy_texts: None,
         events: None,
         webhooks: None,
+        traces: None,
     };
     // The log keeps 1 MiB: what is weighed is the node, not its memory of the log.
     let runtime = tokio::runtime::Handle::current();

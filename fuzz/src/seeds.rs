@@ -61,6 +61,11 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             .enumerate()
             .map(|(at, text)| (format!("place-{at}"), text.into()))
             .collect(),
+        "trace_headers" => vec![
+            ("parent".into(), b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_vec()),
+            ("later".into(), b"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more".to_vec()),
+            ("file".into(), b"# headers\nauthorization: Bearer abc\r\nx-shop: a:b\n".to_vec()),
+        ],
         "api_tokens" => vec![
             ("whole".into(), format!("tg_0123456789ab_{}", "0f".repeat(32)).into_bytes()),
             ("short".into(), b"tg_0123456789ab_".to_vec()),

@@ -32,6 +32,8 @@ pub mod node;
 pub mod primitive;
 #[cfg(not(shuttle))]
 pub mod standing;
+#[cfg(not(shuttle))]
+pub mod traces;
 pub mod transcript;
 #[cfg(not(shuttle))]
 pub mod webhook;

@@ -69,6 +69,7 @@ fn record(_recorder: &impl Recorder, node: &NodeHandle, tenants: &[TenantFigures
     }
     events(node);
     webhooks(node);
+    traces(node);
     for tenant in tenants {
         ledger(tenant);
     }
@@ -186,6 +187,23 @@ fn webhooks(node: &NodeHandle) {
             counter!(name, &labels).absolute(value);
         }
     }
+}
+
+fn traces(node: &NodeHandle) {
+    let Some(status) = node.traces().map(crate::traces::Traces::status) else { return };
+    describe_counter!("tidegate_trace_spans_total", "Spans made, and what became of those that wait no more");
+    for (what, value) in [
+        ("made", status.made),
+        ("exported", status.exported),
+        ("dropped_queue_full", status.dropped_full),
+        ("dropped_not_taken", status.dropped_refused),
+    ] {
+        counter!("tidegate_trace_spans_total", "what" => what).absolute(value);
+    }
+    describe_counter!("tidegate_trace_contacts_unfollowed_total", "Sampled contacts whose trace was given up");
+    counter!("tidegate_trace_contacts_unfollowed_total").absolute(status.unfollowed);
+    counter!("tidegate_trace_facts_dropped_total").absolute(status.facts_dropped);
+    gauge!("tidegate_trace_export_failing").set(f64::from(u8::from(status.is_failing)));
 }
 
 fn ledger(figures: &TenantFigures) {

@@ -25,6 +25,7 @@ use crate::cell::{
 use crate::events::{Events, EventsConfig, EventsError};
 use crate::gauge::Gauges;
 use crate::live::{Live, LiveConfig, LiveError, OutboxKey, PushChannel};
+use crate::traces::{Traces, TracesConfig, TracesError};
 use crate::webhook::{HookError, Webhooks, WebhooksConfig};
 use policy::PolicyTexts;
 use std::path::PathBuf;
@@ -62,6 +63,8 @@ pub struct NodeConfig {
     pub events: Option<EventsConfig>,
     /// Webhooks out; they need events.
     pub webhooks: Option<WebhooksConfig>,
+    /// Traces of contacts, sent to a collector. Without it there are none.
+    pub traces: Option<TracesConfig>,
 }
 
 /// Why a node did not start.
@@ -77,6 +80,9 @@ pub enum NodeError {
     /// Its webhooks.
     #[error(transparent)]
     Webhooks(#[from] HookError),
+    /// Its traces.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The supervision tree.
     #[error(transparent)]
     Live(#[from] LiveError),
@@ -122,6 +128,7 @@ struct Inner {
     events: Option<Events>,
     streams: Arc<tokio::sync::Semaphore>,
     webhooks: OnceLock<Webhooks>,
+    traces: Option<Traces>,
     draining: AtomicBool,
     started: Instant,
     recovery: RecoveryReport,
@@ -165,7 +172,7 @@ where
     let handle = runtime.clone();
     // On the given runtime from the first step: actors are spawned where the node lives.
     let starting = runtime.spawn(async move {
-        let NodeConfig { name, mut cell, live, tenants, push, policy_texts, events, webhooks } = config;
+        let NodeConfig { name, mut cell, live, tenants, push, policy_texts, events, webhooks, traces } = config;
         cell.tenants = tenants.iter().map(|tenant| TenantSeed { id: tenant.id, limits: tenant.limits }).collect();
         let gauges = cell.gauges.clone();
         let live = Live::new(live, &gauges);
@@ -173,6 +180,16 @@ where
             live.register_push(key, channel);
         }
         let sink = Box::new(live.sink());
+        let traces = match traces {
+            Some(config) => {
+                let accounts =
+                    tenants.iter().flat_map(|tenant| tenant.accounts.iter().map(|(id, p)| ((tenant.id, *id), p.name.clone())));
+                let (traces, tap) = Traces::new(config, accounts.collect(), &gauges)?;
+                cell.passages = Some(tap);
+                Some(traces)
+            }
+            None => None,
+        };
         let started = handle.spawn_blocking(move || {
             let events = events.map(|config| Events::open(config, &cell.gauges)).transpose()?;
             cell.events = events.clone().map(|events| Arc::new(events) as Arc<dyn EntryTap>);
@@ -211,6 +228,7 @@ where
             events,
             streams,
             webhooks: OnceLock::new(),
+            traces,
             draining: AtomicBool::new(false),
             started: Instant::now(),
             recovery,
@@ -222,6 +240,9 @@ where
                 let _ended = node.drain().await;
                 return Err(error.into());
             }
+        }
+        if let Some(traces) = &node.inner.traces {
+            traces.start(node.downgrade());
         }
         if let Some(config) = webhooks.filter(|_| node.events().is_some()) {
             match Webhooks::start(config, node.downgrade(), node.inner.runtime.clone()) {
@@ -257,6 +278,11 @@ impl NodeHandle {
     /// The node's webhooks, if it has them.
     pub fn webhooks(&self) -> Option<&Webhooks> {
         self.inner.webhooks.get()
+    }
+
+    /// The node's traces, if it sends any.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.inner.traces.as_ref()
     }
 
     /// A view of the node that does not keep it alive.
@@ -352,6 +378,10 @@ impl NodeHandle {
             drained
         });
         let drained = drained.await;
+        if let Some(traces) = &self.inner.traces {
+            // Behind the last output of the cell.
+            traces.stop().await;
+        }
         self.inner.live.stop().await;
         drained.unwrap_or_else(|_| Err(DrainError::Broken("the draining thread ended".to_owned())))
     }

@@ -93,6 +93,7 @@ fn prepare(args: &Serve, environment: Environment) -> Result<Prepared, Failure> 
         policy_texts: Some(dir.path().join("policies")),
         events: Some(events),
         webhooks: Some(webhooks),
+        traces: checked.traces.clone(),
     };
     let failures = Rate { per_second: args.auth_failures, burst: args.auth_failures.saturating_mul(20) };
     let rates = RateLimits { failures, ..RateLimits::default() };

@@ -54,6 +54,7 @@ pub fn change(old: &Checked, new: &Checked) -> Result<Change, Vec<String>> {
     differs("[events]", old.events != new.events);
     differs("[webhooks]", old.webhooks != new.webhooks);
     differs("log.format", old.log.1 != new.log.1);
+    differs("[traces], or the headers that it names,", old.traces != new.traces);
     differs("[oidc] or an agent's login", old.oidc != new.oidc);
     let (before, after) = (by_id(&old.tenants), by_id(&new.tenants));
     for id in before.keys().chain(after.keys()) {

@@ -21,6 +21,7 @@ use tidegate_router::auth::{self, AdminGrant, Admins};
 use tidegate_router::blobs::BlobLimits;
 use tidegate_router::cell::Retain;
 use tidegate_router::node::{PolicyText, TenantConfig};
+use tidegate_router::traces::TracesConfig;
 use tracing_subscriber::EnvFilter;
 
 /// Longest text of an inbox's face, a language.
@@ -55,6 +56,8 @@ pub struct Checked {
     pub tokens: Vec<(String, auth::Role, String)>,
     /// Sign-in of people.
     pub oidc: Option<auth::OidcConfig>,
+    /// Traces of contacts.
+    pub traces: Option<TracesConfig>,
 }
 
 /// Reads and checks a configuration and every file that it names, without an environment.
@@ -139,6 +142,7 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
         tenants.extend(read_tenant(base, tenant, &at, faults));
     }
     let oidc = super::people::read_oidc(base, &file, faults);
+    let traces = super::traces::read_traces(base, file.traces.as_ref(), faults);
     if file.tenant.is_empty() {
         let problem = "at least one [[tenant]] is needed; see `tidegate config example`";
         faults.add(&Field::key("tenant"), "tenant", problem);
@@ -157,6 +161,7 @@ fn check(base: &Path, file: File, faults: &mut Faults<'_>) -> Checked {
         files,
         tokens,
         oidc,
+        traces,
     }
 }
 

@@ -48,6 +48,9 @@ pub struct File {
     /// Sign-in of people by an OpenID Connect provider.
     #[serde(default)]
     pub oidc: Option<Oidc>,
+    /// Traces of contacts, sent to an OpenTelemetry collector; without it there are none.
+    #[serde(default)]
+    pub traces: Option<Traces>,
     /// Tenants: at least one.
     #[serde(default)]
     pub tenant: Vec<Tenant>,
@@ -221,6 +224,51 @@ fn role_claim() -> String {
 
 fn login_claim() -> String {
     "email".into()
+}
+
+/// Traces of contacts, sent to an OpenTelemetry collector.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// The collector's base, as <http://HOST:4318>; /v1/traces is put behind it.
+    pub endpoint: String,
+    /// How they are sent.
+    #[serde(default)]
+    pub protocol: TraceProtocol,
+    /// A file of headers for every request, one NAME: VALUE a line; relative to this file. Its content is a secret.
+    pub headers_file: Option<PathBuf>,
+    /// Which part of the contacts is traced: 0 to 1, decided by the number of the trace.
+    #[serde(default = "sample_ratio")]
+    #[schemars(range(min = 0, max = 1))]
+    pub sample_ratio: f64,
+    /// Spans that wait for the collector at most: 1 to 1048576; further ones are dropped and counted.
+    #[serde(default = "queue_limit")]
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub queue_limit: usize,
+    /// What this node is called there: service.name.
+    #[serde(default = "service_name")]
+    pub service_name: String,
+}
+
+/// How traces are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum TraceProtocol {
+    /// OTLP over HTTP, as protobuf.
+    #[default]
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+const fn sample_ratio() -> f64 {
+    1.0
+}
+
+const fn queue_limit() -> usize {
+    16_384
+}
+
+fn service_name() -> String {
+    "tidegate".into()
 }
 
 /// A tenant.

@@ -149,6 +149,7 @@ fn floor_config(plan: &Plan, viewer: Option<&str>) -> anyhow::Result<FloorConfig
         policy_texts: None,
         events: None,
         webhooks: None,
+        traces: None,
     };
     let inbox = Inbox {
         name: customer::INBOX.into(),

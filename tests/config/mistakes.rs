@@ -11,7 +11,7 @@ const POLICY: &str = "policy.toml";
 /// the diagnosis.
 struct Mistake(&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
-const MISTAKES: [Mistake; 54] = [
+const MISTAKES: [Mistake; 60] = [
     // The form of TOML.
     Mistake(
         NODE,
@@ -130,6 +130,43 @@ const MISTAKES: [Mistake; 54] = [
         "[[admin]]\nname = \"ops\"\nscope = \"root\"\ntoken_file = \"ops.token\"\n\n[[tenant]]",
         "root",
         &["unknown variant `root`", "`viewer`, `agent`, `supervisor`, `operator`, `planner`, `admin`"],
+    ),
+    // Traces.
+    Mistake(
+        NODE,
+        "[[tenant]]",
+        "[traces]\nendpoint = \"collector:4318\"\n\n[[tenant]]",
+        "\"collector",
+        &["traces.endpoint: write the collector's base as http://HOST:4318"],
+    ),
+    Mistake(NODE, "[[tenant]]", "[traces]\nsample_ratio = 0.1\n\n[[tenant]]", "[traces]", &["missing field `endpoint`"]),
+    Mistake(
+        NODE,
+        "[[tenant]]",
+        "[traces]\nendpoint = \"http://c:4318\"\nsample_ratio = nan\n\n[[tenant]]",
+        "= nan",
+        &["traces.sample_ratio: is 0 to 1, found NaN"],
+    ),
+    Mistake(
+        NODE,
+        "[[tenant]]",
+        "[traces]\nendpoint = \"http://c:4318\"\nqueue_limit = 1048577\n\n[[tenant]]",
+        "1048577",
+        &["traces.queue_limit: is 1 to 1048576 (spans), found 1048577"],
+    ),
+    Mistake(
+        NODE,
+        "[[tenant]]",
+        "[traces]\nendpoint = \"http://c:4317\"\nprotocol = \"grpc\"\n\n[[tenant]]",
+        "\"grpc\"",
+        &["unknown variant `grpc`", "`http/protobuf`"],
+    ),
+    Mistake(
+        NODE,
+        "[[tenant]]",
+        "[traces]\nendpoint = \"http://c:4318\"\nheaders_file = \"c.headers\"\n\n[[tenant]]",
+        "headers_file",
+        &["traces.headers_file:", "make the file with a line NAME: VALUE"],
     ),
     // Policies.
     Mistake(

@@ -8,6 +8,7 @@
 //! | `golden.rs` | what version 1 left on its disk is read, decided again and gone on with |
 //! | `admin.rs` | tokens, figures, a policy with faults and one without |
 //! | `reload.rs` | a reload is taken whole or refused whole; a service manager is told |
+//! | `traces.rs` | traces to somebody else's collector; its secret is in no log |
 //! | `monitoring.rs` | dashboards, alerts, the unit and the packages fit the node |
 //! | `disk.rs` | a full disk and a failing fdatasync: nothing more is acknowledged, and it is said |
 //!
@@ -26,3 +27,4 @@ mod reload;
 #[path = "../support/run.rs"]
 mod run;
 mod talk;
+mod traces;

@@ -1,10 +1,12 @@
-//! Targets of `tidegate-router`: records of the event journal, files of subscriptions, places and filters that clients name.
+//! Targets of `tidegate-router`: records of the event journal, files of subscriptions, places and filters that clients name,
+//! traces that callers name.
 //!
 //! Properties: decoding any bytes is total; what decodes is encoded back to what decodes to the same; a file whose checksum
 //! does not hold is refused; a place has one spelling.
 
 use tidegate_model::{Seq, TenantId, Timestamp};
 use tidegate_router::events::{EventNo, Filter, Names, cloud_event, decode_record, encode_record};
+use tidegate_router::traces::{HEADERS_MAX, SecretHeaders, parent};
 use tidegate_router::webhook::{Standing, Subscription, check_url, decode_letters, encode_letters};
 
 /// Any bytes as a record of the event journal.
@@ -59,5 +61,22 @@ pub fn event_places(data: &[u8]) {
     }
     if let Ok(uri) = check_url(text, false) {
         assert!(uri.host().is_some_and(|host| !host.is_empty()));
+    }
+}
+
+/// Any text as a request's `traceparent`, and as the file of headers towards a collector.
+///
+/// # Panics
+/// When a parent is read that is none or reads differently a second time, or when headers are shown.
+pub fn trace_headers(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(found) = parent(text) {
+        assert!(found.is_valid() && text.len() >= 55, "{text:?}");
+        let plain = format!("00-{}-{}-{:02x}", found.trace_id(), found.span_id(), found.trace_flags().to_u8());
+        assert_eq!(parent(&plain).as_ref(), Some(&found), "{text:?}");
+    }
+    if let Ok(headers) = SecretHeaders::read(text) {
+        assert!(headers.len() <= HEADERS_MAX);
+        assert_eq!(format!("{headers:?}"), format!("SecretHeaders({})", headers.len()));
     }
 }

@@ -4,7 +4,7 @@
 //! is created when the log does not know it yet). [`CellConfig::check`] refuses values that cannot work, by field, with the
 //! range and a remedy. Defaults suit one node with two cores.
 
-use super::tap::EntryTap;
+use super::tap::{EntryTap, PassageTap};
 use crate::gauge::Gauges;
 use crate::log_time::{ClockLimits, ClockMode, ClockSource, SystemClock};
 use crate::primitive::Arc;
@@ -85,6 +85,8 @@ pub struct CellConfig {
     pub gauges: Gauges,
     /// Who keeps what was decided: platform events. Never part of a decision.
     pub events: Option<Arc<dyn EntryTap>>,
+    /// Who follows single entries on their way: traces. Never part of a decision.
+    pub passages: Option<Arc<dyn PassageTap>>,
 }
 
 impl Default for CellConfig {
@@ -114,6 +116,7 @@ impl Default for CellConfig {
             guard: super::Machines::guard(),
             gauges: Gauges::new(),
             events: None,
+            passages: None,
         }
     }
 }

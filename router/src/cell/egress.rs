@@ -12,6 +12,7 @@ use super::front::Reply;
 use super::keeper::{Digests, Order};
 use super::shared::Shared;
 use super::stages::{Stage, between};
+use super::tap::Passage;
 use crate::primitive::Instant;
 use crate::primitive::atomic::{AtomicU64, Ordering};
 use crate::primitive::{Arc, Mutex, PoisonError};
@@ -154,6 +155,7 @@ impl Egress {
         let submitted = decided.entries.iter().filter(|carried| carried.submitted.is_some()).count() as u64;
         stages.record_all(Stage::Egress, between(decided.decided_at, now), submitted);
         stages.record_all(Stage::CommittedToEffect, between(decided.durable, now), submitted);
+        self.passages(&decided);
         self.events(&decided);
         let messages = decided.entries.into_iter().filter(|carried| codec::holds_body(&carried.bytes));
         self.shared.transcripts.tail().add(messages.map(|carried| (carried.position, carried.bytes)));
@@ -198,6 +200,28 @@ impl Egress {
             }
             from += run.outputs;
         }
+    }
+
+    /// Behind effects and answers, and before anything that may wait.
+    fn passages(&self, decided: &Decided) {
+        let Some(tap) = &self.shared.passages else { return };
+        let mut from = 0;
+        for ((seq, carried), end) in (decided.first.0..).zip(&decided.entries).zip(&decided.ends) {
+            let outputs = &decided.outputs[from..*end];
+            from = *end;
+            if let Some(tenant) = codec::tenant(&carried.bytes).filter(|_| !outputs.is_empty()) {
+                tap.passed(&Passage {
+                    tenant,
+                    seq: Seq(seq),
+                    submitted: carried.submitted,
+                    durable: decided.durable,
+                    decided: decided.decided_at,
+                    bytes: &carried.bytes,
+                    outputs,
+                });
+            }
+        }
+        tap.flush();
     }
 
     /// Behind effects and answers: what is derived waits, and nobody waits for it.

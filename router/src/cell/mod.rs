@@ -72,7 +72,7 @@ pub use single::SingleNode;
 pub use snapshots::StateError;
 pub use stages::{Stage, StageSummary, Stages};
 pub use start::{Cell, StartError};
-pub use tap::{EntryTap, TapError};
+pub use tap::{EntryTap, Passage, PassageTap, TapError};
 
 #[cfg(not(shuttle))]
 pub(crate) use {park::Parker, single::chain, start::entropy};

@@ -7,7 +7,7 @@ use super::front::Front;
 use super::log::LogError;
 use super::machines::Machines;
 use super::stages::StageBook;
-use super::tap::EntryTap;
+use super::tap::{EntryTap, PassageTap};
 use crate::gauge::Gauges;
 use crate::log_time::LogClock;
 use crate::primitive::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub gauges: Gauges,
     /// Who keeps what was decided.
     pub events: Option<Arc<dyn EntryTap>>,
+    /// Who follows single entries.
+    pub passages: Option<Arc<dyn PassageTap>>,
     /// Digests of decisions by tenant, in order, when the configuration asks for them; by the egress.
     pub decisions: Option<Mutex<BTreeMap<TenantId, Vec<u64>>>>,
     pub failure: OnceLock<LogError>,
@@ -109,6 +111,7 @@ impl Shared {
             transcripts: parts.transcripts,
             gauges: config.gauges.clone(),
             events: config.events.clone(),
+            passages: config.passages.clone(),
             decisions: config.keep_decisions.then(Mutex::default),
             failure: OnceLock::new(),
             broken: OnceLock::new(),

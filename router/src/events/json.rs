@@ -30,6 +30,12 @@ impl Names {
         }
     }
 
+    /// A name's text, when a policy that was learned has it.
+    #[must_use]
+    pub fn text(&self, symbol: u64) -> Option<&str> {
+        self.0.get(&symbol).map(String::as_str)
+    }
+
     fn of(&self, symbol: u64) -> Value {
         match self.0.get(&symbol) {
             _ if symbol == 0 => Value::Null,

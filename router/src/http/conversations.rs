@@ -574,6 +574,7 @@ pub(super) async fn begin(
         Err(problem) => return problem.into_response(),
     };
     let claim = api.answers().claim_key(ready.key, &headers, &ready.body);
+    link(&api, &ready, &headers);
     once(claim, async {
         let fields = Fields::read(&ready.body)?;
         let account = AccountId(fields.integer("account", 1..=i64::from(u32::MAX), None)? as u32);
@@ -595,6 +596,15 @@ pub(super) async fn begin(
         Ok(Answer::of(StatusCode::CREATED, &begun))
     })
     .await
+}
+
+/// The caller's trace, kept before the event goes its way: the contact that it may begin links to it.
+fn link(api: &Api, ready: &Ready, headers: &HeaderMap) {
+    if let Some(traces) = api.node().traces()
+        && let Some(header) = headers.get("traceparent").and_then(|value| value.to_str().ok())
+    {
+        traces.link(ready.tenant, ready.key.event(), header);
+    }
 }
 
 /// The contact whose beginning gave item `n`: from the transcript, so that a repetition hears the same.
@@ -639,6 +649,7 @@ async fn act(
         Err(problem) => return Problem::into_response(problem),
     };
     let claim = api.answers().claim_key(ready.key, &headers, &ready.body);
+    link(&api, &ready, &headers);
     once(claim, async {
         let fields = Fields::read(&ready.body)?;
         let act = read(&fields)?;

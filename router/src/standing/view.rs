@@ -452,6 +452,7 @@ mod tests {
             queue: RETAIL,
             class: REGULAR,
             skills: Skills::default(),
+            began_at: Timestamp(0),
             requested_at: Some(Timestamp(100_000)),
             offer: OfferId::NONE,
             offers: 1,

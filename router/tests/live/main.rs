@@ -9,8 +9,11 @@ mod flow;
 mod http;
 mod restart;
 mod support;
+mod traces;
 mod views;
 mod webhooks;
 
+#[path = "../support/collector.rs"]
+mod collector;
 #[path = "../support/oracle.rs"]
 mod oracle;

@@ -71,6 +71,7 @@ pub fn config(tenants: Vec<TenantConfig>) -> NodeConfig {
         policy_texts: None,
         events: None,
         webhooks: None,
+        traces: None,
     }
 }
 

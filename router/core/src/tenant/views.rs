@@ -58,6 +58,8 @@ pub struct OpenContact {
     pub class: ClassName,
     /// Skills asked for on top of the queue's; unused places are none.
     pub skills: [(SkillName, Level); REQUEST_SKILLS_MAX],
+    /// When it began.
+    pub began_at: Timestamp,
     /// When it asked for an agent: its seniority.
     pub requested_at: Option<Timestamp>,
     /// The offer that is out.
@@ -112,6 +114,7 @@ impl Tenant {
                 queue: c.queue_name,
                 class: c.class_name,
                 skills: self.lane_sets.get(c.lane_set as usize).map_or_else(Default::default, |set| set.extra),
+                began_at: c.began_at,
                 requested_at: (c.requested_at != Timestamp::NEVER).then_some(c.requested_at),
                 offer: self.engagements.get(c.engagement).filter(|_| c.owner == Owner::Offer).map_or(OfferId::NONE, |e| e.id),
                 offers: c.offers,
