@@ -26,6 +26,9 @@ use tidegate_model::{AccountId, ContactId, ConversationId, EventId, OfferId, Que
 /// Sampled contacts that are followed at once at most.
 pub const CONTACTS_MAX: usize = 1 << 18;
 
+/// A time of day that is wrong by more than this is put right.
+const STEP_MIN: Duration = Duration::from_secs(1);
+
 /// Turns moments of the monotonic clock into times of day.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Anchor {
@@ -122,6 +125,17 @@ impl Book {
     pub fn new(ratio: f64, anchor: Anchor, most: usize) -> Self {
         let scope = InstrumentationScope::builder("tidegate").with_version(env!("CARGO_PKG_VERSION")).build();
         Self { ratio, anchor, scope, open: HashMap::new(), offers: HashMap::new(), most, unfollowed: 0 }
+    }
+
+    /// Follows a step of the time of day (a clock that was set after the start). Small differences stay, so that one trace is
+    /// told by one clock.
+    pub fn keep_time(&mut self, now: Anchor) {
+        let told = self.anchor.at(now.instant);
+        let ahead = told.duration_since(now.system).unwrap_or_default();
+        let behind = now.system.duration_since(told).unwrap_or_default();
+        if ahead.max(behind) > STEP_MIN {
+            self.anchor = now;
+        }
     }
 
     /// Contacts that are followed.
@@ -457,5 +471,150 @@ const fn outcome(why: Rescind) -> (&'static str, Option<&'static str>) {
         Rescind::CustomerLeft => ("rescinded", Some("customer_left")),
         Rescind::TimedOut => ("rescinded", Some("timed_out")),
         Rescind::SeatGone => ("rescinded", Some("seat_gone")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_model::{ClaimId, ClassName};
+
+    const TENANT: TenantId = TenantId(1);
+    const TALK: ConversationId = ConversationId(7);
+
+    struct Told {
+        book: Book,
+        anchor: Anchor,
+        seq: u64,
+        spans: Vec<SpanData>,
+    }
+
+    impl Told {
+        fn new(most: usize) -> Self {
+            let anchor = Anchor { instant: Instant::now(), system: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000) };
+            Self { book: Book::new(1.0, anchor, most), anchor, seq: 0, spans: Vec::new() }
+        }
+
+        /// One fact, of an entry received at `ms`, durable a millisecond later and decided one more.
+        fn hears(&mut self, ms: u64, what: What) -> Vec<&'static str> {
+            self.seq += 1;
+            let at = |ms| self.anchor.instant + Duration::from_millis(ms);
+            let moments = Moments { seq: Seq(self.seq), received: Some(at(ms)), durable: at(ms + 1), decided: at(ms + 2) };
+            let before = self.spans.len();
+            self.book.take(&Fact { tenant: TENANT, moments, what }, &Words::default(), |_, _| None, &mut self.spans);
+            self.spans[before..].iter().map(|span| name_of(span)).collect()
+        }
+
+        fn begins(&mut self, ms: u64, contact: u64) -> Vec<&'static str> {
+            let conversation = ConversationId(u128::from(contact));
+            let (contact, account) = (ContactId(contact), AccountId(1));
+            self.hears(ms, What::Began { conversation, contact, account, event: EventId(1) })
+        }
+    }
+
+    fn name_of(span: &SpanData) -> &'static str {
+        match &span.name {
+            Cow::Borrowed(name) => name,
+            Cow::Owned(name) => panic!("{name} is no constant"),
+        }
+    }
+
+    fn row(offer: u64, stage: OpenStage) -> OpenContact {
+        OpenContact {
+            conversation: TALK,
+            contact: ContactId(7),
+            account: AccountId(1),
+            n: 4,
+            queue: QueueName::of("sales"),
+            class: ClassName::NONE,
+            skills: Default::default(),
+            began_at: Timestamp(900_000),
+            requested_at: Some(Timestamp(950_000)),
+            offer: OfferId(offer),
+            offers: 2,
+            segments: 0,
+            stage,
+        }
+    }
+
+    #[test]
+    fn what_had_a_hole_is_given_up_and_taken_up_again_from_the_machine() {
+        let mut told = Told::new(8);
+        assert_eq!(told.begins(0, 7), ["receive", "decide"]);
+        told.book.forget();
+        assert_eq!((told.book.len(), told.book.unfollowed), (0, 1));
+        assert!(told.hears(10, What::Queued { conversation: TALK, queue: QueueName::of("sales") }).is_empty(), "nobody follows it");
+        let row = row(9, OpenStage::Waiting);
+        told.book.resume(TENANT, &row);
+        told.book.resume(TENANT, &row);
+        assert_eq!(told.book.len(), 1);
+        let accepted = What::Assigned { conversation: TALK, seat: SeatId(4), claim: ClaimId(9) };
+        assert_eq!(told.hears(20, accepted), ["offer", "accept", "contact"]);
+        let root = told.spans.last().expect("just told");
+        let resumed = |span: &SpanData| span.attributes.iter().any(|kv| kv.key.as_str() == "tidegate.resumed");
+        assert!(resumed(root) && root.start_time == SystemTime::UNIX_EPOCH + Duration::from_secs(900));
+        let first = &told.spans[0];
+        assert_eq!(
+            (root.span_context.trace_id(), root.span_context.span_id()),
+            (first.span_context.trace_id(), first.parent_span_id)
+        );
+        assert!(told.hears(30, What::Ended { conversation: TALK, exit: Exit::Served }).is_empty(), "told once");
+        assert_eq!((told.book.len(), told.book.offers.len()), (0, 0), "nothing is left of it");
+    }
+
+    #[test]
+    fn one_contact_above_the_limit_is_not_followed_and_counted() {
+        for (contacts, unfollowed) in [(8, 0), (9, 1), (80, 72)] {
+            let mut told = Told::new(8);
+            for contact in 1..=contacts {
+                told.begins(contact, contact);
+            }
+            assert_eq!((told.book.len(), told.book.unfollowed), (8.min(contacts as usize), unfollowed), "{contacts}");
+        }
+    }
+
+    #[test]
+    fn every_withdrawal_has_its_outcome_and_leaves_no_trace_of_the_offer() {
+        let ways = [
+            (Rescind::Declined, "declined"),
+            (Rescind::Expired, "expired"),
+            (Rescind::CustomerLeft, "rescinded"),
+            (Rescind::TimedOut, "rescinded"),
+            (Rescind::SeatGone, "rescinded"),
+        ];
+        for (why, outcome) in ways {
+            let mut told = Told::new(8);
+            told.begins(0, 7);
+            told.hears(10, What::Queued { conversation: TALK, queue: QueueName::of("sales") });
+            let (seat, offer) = (SeatId(4), OfferId(9));
+            assert_eq!(told.hears(20, What::Offered { conversation: TALK, seat, offer, queue: QueueName::of("sales") }), ["wait"]);
+            assert_eq!(told.hears(30, What::Withdrawn { seat, offer, why }), ["offer"]);
+            let found =
+                told.spans.last().and_then(|span| span.attributes.iter().find(|kv| kv.key.as_str() == "tidegate.offer.outcome"));
+            assert_eq!(found.map(|kv| kv.value.as_str().into_owned()).as_deref(), Some(outcome));
+            assert!(told.hears(40, What::Withdrawn { seat, offer, why }).is_empty(), "withdrawn once");
+            assert!(told.book.offers.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_followed_and_one_that_drifts_is_not() {
+        let mut told = Told::new(8);
+        let later = |told: &Told, instant_s, system_s| Anchor {
+            instant: told.anchor.instant + Duration::from_secs(instant_s),
+            system: told.anchor.system + Duration::from_secs(system_s),
+        };
+        let small = Anchor { system: later(&told, 60, 60).system + Duration::from_millis(900), ..later(&told, 60, 60) };
+        told.book.keep_time(small);
+        assert_eq!(told.book.anchor.instant, told.anchor.instant);
+        told.begins(0, 7);
+        told.book.keep_time(later(&told, 60, 7_200));
+        assert_eq!(told.book.anchor.instant, later(&told, 60, 0).instant, "set forward");
+        told.book.keep_time(later(&told, 120, 10));
+        assert_eq!(told.book.anchor.instant, later(&told, 120, 0).instant, "set back");
+        // A trace over both steps is still in order.
+        told.hears(130_000, What::Queued { conversation: TALK, queue: QueueName::of("sales") });
+        told.hears(131_000, What::Ended { conversation: TALK, exit: Exit::AbandonedWaiting });
+        assert!(told.spans.iter().all(|span| span.start_time <= span.end_time));
     }
 }

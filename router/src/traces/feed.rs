@@ -108,3 +108,41 @@ fn of(output: &Output, entry: &[u8]) -> Option<What> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gauge::Gauges;
+
+    #[test]
+    fn the_feed_never_waits_and_says_that_it_has_a_hole() {
+        let gauges = Gauges::new();
+        let (sender, _facts) = gauges.channel("trace_batches", BATCHES_MAX);
+        let feed = Feed { sender, counters: Arc::default(), pending: Mutex::default() };
+        let left = Output::Seat { seat: SeatId(1), notice: SeatNotice::Rescinded { offer: OfferId(1), why: Rescind::Expired } };
+        let now = Instant::now();
+        let pass = |batches: usize| {
+            for seq in 0..batches as u64 {
+                let outputs = [left.clone(), Output::EffectClosed { id: tidegate_model::EffectId(seq) }];
+                let passage = Passage {
+                    tenant: TenantId(1),
+                    seq: Seq(seq),
+                    submitted: None,
+                    durable: now,
+                    decided: now,
+                    bytes: &[],
+                    outputs: &outputs,
+                };
+                feed.passed(&passage);
+                feed.flush();
+            }
+            let dropped = feed.counters.facts_dropped.load(Ordering::Relaxed);
+            (dropped as usize, feed.counters.has_hole.load(Ordering::Relaxed))
+        };
+        feed.flush();
+        assert_eq!(pass(BATCHES_MAX), (0, false), "at the limit, and an empty batch is none");
+        assert_eq!(pass(1), (1, true), "one above");
+        assert_eq!(pass(9 * BATCHES_MAX - 1), (9 * BATCHES_MAX, true), "ten times above");
+        assert_eq!(gauges.read()[0].length, BATCHES_MAX as u64);
+    }
+}

@@ -33,7 +33,6 @@ pub use link::{LINKS_MAX, parent};
 pub use status::TracesStatus;
 
 use crate::cell::PassageTap;
-use crate::events::Names;
 use crate::gauge::Gauges;
 use crate::node::WeakNode;
 use book::{Anchor, Book, Words};
@@ -198,6 +197,7 @@ impl Keeper {
             self.book.forget();
             self.learn().await;
         } else {
+            self.book.keep_time(Anchor::now());
             let mut is_new_policy = false;
             for fact in batch {
                 is_new_policy |= matches!(fact.what, What::PolicyChanged);
@@ -239,7 +239,7 @@ impl Keeper {
     async fn learn_words(&mut self) {
         for tenant in self.tenants() {
             if let Some(Some(policy)) = self.ask(tenant, |machine| machine.policy().cloned()).await {
-                self.words.queues.entry(tenant).or_insert_with(Names::default).learn(&policy);
+                self.words.queues.entry(tenant).or_default().learn(&policy);
             }
         }
     }

@@ -70,7 +70,7 @@ fn in_order(root: &Seen, children: &[Seen]) -> Vec<String> {
 }
 
 /// The desk that has the offer for a conversation.
-async fn offered<'a>(desks: &'a [Desk], conversation: ConversationId) -> (&'a Desk, tidegate_model::OfferId) {
+async fn offered(desks: &[Desk], conversation: ConversationId) -> (&Desk, tidegate_model::OfferId) {
     loop {
         for desk in desks {
             if let Some((offer, _)) = desk.state().offers.iter().find(|(_, of)| **of == conversation) {
