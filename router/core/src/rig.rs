@@ -227,11 +227,10 @@ impl Rig {
     /// The next input: its time and its encoded, unstamped entry.
     #[expect(clippy::should_implement_trait, reason = "it never ends, so there is no Option to give")]
     pub fn next(&mut self) -> (Timestamp, Vec<u8>) {
-        if self.config.mischief == Mischief::Some
-            && self.below(40) == 0
-            && let Some(entry) = self.nonsense()
-        {
-            return (self.now(), entry);
+        if self.config.mischief == Mischief::Some && self.below(40) == 0 {
+            if let Some(entry) = self.nonsense() {
+                return (self.now(), entry);
+            }
         }
         loop {
             let Some(Reverse((at, _, act))) = self.due.pop() else {

@@ -376,11 +376,10 @@ impl<S: Sequential> Shared<S> {
                     Err(payload) => self.set_poison(payload),
                 }
             }
-            if served > 0
-                && !self.poisoned.load(Ordering::Relaxed)
-                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| object.settle()))
-            {
-                self.set_poison(payload);
+            if served > 0 && !self.poisoned.load(Ordering::Relaxed) {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| object.settle())) {
+                    self.set_poison(payload);
+                }
             }
             served
         })

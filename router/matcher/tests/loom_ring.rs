@@ -113,10 +113,10 @@ fn a_late_ticket_waits_for_nobody() {
         let _ = late.push(Watched::new(7));
     });
     for n in 0..2 {
-        if producer.push(Watched::new(n)).is_ok()
-            && let Pop::Value(value) = consumer.try_pop()
-        {
-            value.read();
+        if producer.push(Watched::new(n)).is_ok() {
+            if let Pop::Value(value) = consumer.try_pop() {
+                value.read();
+            }
         }
     }
     handle.join().expect("the producer ends well");

@@ -282,7 +282,7 @@ fn is_card(digits: &[u8]) -> bool {
     }
     let sum: u32 =
         digits.iter().rev().enumerate().map(|(i, d)| u32::from(*d) << (i % 2)).map(|d| if d > 9 { d - 9 } else { d }).sum();
-    sum.is_multiple_of(10)
+    sum % 10 == 0
 }
 
 #[cfg(test)]

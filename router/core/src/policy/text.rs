@@ -289,9 +289,8 @@ pub fn parse_whole(file: &str, text: &str) -> Result<(Policy, Desk), PolicyError
     let queue_names: Vec<String> = raw.queue.iter().map(|queue| queue.name.get_ref().clone()).collect();
     let desk = desk::build(core::mem::take(&mut raw.desk), &queue_names, &mut faults);
     let policy = build(raw, &mut faults);
-    if faults.found.is_empty()
-        && let Err(PolicyFault { field, problem }) = check(&policy)
-    {
+    let checked = if faults.found.is_empty() { check(&policy) } else { Ok(()) };
+    if let Err(PolicyFault { field, problem }) = checked {
         let offset = super::place::offset_of(text, &field);
         faults.add(offset, &field, problem, String::new());
     }

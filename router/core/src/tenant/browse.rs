@@ -128,10 +128,9 @@ impl Tenant {
         let end = self.conversations.end();
         let until = from.saturating_add(places).min(end);
         for slot in from..until {
-            if self.conversations.get(slot).is_some()
-                && let Some(view) = self.conversation_at(slot)
-                && !f(view)
-            {
+            // A free place has no view.
+            let goes_on = self.conversation_at(slot).is_none_or(&mut f);
+            if !goes_on {
                 let next = slot + 1;
                 return (next < end).then_some(next);
             }

@@ -277,7 +277,8 @@ impl Tenant {
                 (None, Some((at, seq, input))) => (*at, *seq, !matches!(input, Input::LeaderStarted { .. })),
                 (None, None) => return,
             };
-            if fires_first && let Some(entry) = self.timers.pop_due(at) {
+            let due = if fires_first { self.timers.pop_due(at) } else { None };
+            if let Some(entry) = due {
                 // A left-over entry costs nothing: whether one lies in the heap depends on history that a restored
                 // machine shares only because the heap is part of the snapshot.
                 fuel -= i64::from(self.fire(entry));
@@ -295,9 +296,8 @@ impl Tenant {
             }
             self.seq = seq;
             if waiting.is_some() {
-                if let Some(bytes) = self.backlog.pop_front()
-                    && let Ok(entry) = codec::decode(&bytes)
-                {
+                let bytes = self.backlog.pop_front();
+                if let Some(Ok(entry)) = bytes.as_deref().map(codec::decode) {
                     self.take(&entry.input);
                 }
             } else if let Some((_, _, input)) = fresh.take() {

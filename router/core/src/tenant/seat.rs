@@ -41,9 +41,8 @@ impl Tenant {
         let Some(slot) = self.seat_slot(input.seat) else { return Delta::Refuse(Refusal::UnknownSeat) };
         let Some(seat) = self.seats.get(slot) else { return Delta::Refuse(Refusal::UnknownSeat) };
         let content = content_of(&input.act);
-        if !input.command.is_none()
-            && let Some(kept) = seat.answer_to(input.command)
-        {
+        let kept = if input.command.is_none() { None } else { seat.answer_to(input.command) };
+        if let Some(kept) = kept {
             return Delta::Repeat(if kept.content == content { kept.outcome } else { Outcome::Conflict });
         }
         let act = match self.plan_seat_act(slot, &input.act) {
@@ -163,10 +162,10 @@ impl Tenant {
             Act::Transfer { engagement, asked } => contact = self.transfer(engagement, &asked),
         }
         let outcome = Outcome::Done { contact, n };
-        if !change.command.is_none()
-            && let Some(seat) = self.seats.get_mut(slot)
-        {
-            seat.keep(Answered { command: change.command, content: change.content, outcome });
+        if !change.command.is_none() {
+            if let Some(seat) = self.seats.get_mut(slot) {
+                seat.keep(Answered { command: change.command, content: change.content, outcome });
+            }
         }
         outcome
     }

@@ -189,11 +189,12 @@ impl<T: Linked> Iterator for Walk<'_, T> {
         if self.peeked.is_none() {
             self.peeked = self.side.as_mut().and_then(Iterator::next);
         }
-        if let Some((rank, &at)) = self.peeked
-            && (self.list == NIL || *rank < self.slab[self.list as usize].link().rank())
-        {
-            self.peeked = None;
-            return Some(at);
+        match self.peeked {
+            Some((rank, &at)) if self.list == NIL || *rank < self.slab[self.list as usize].link().rank() => {
+                self.peeked = None;
+                return Some(at);
+            }
+            _ => {}
         }
         if self.list == NIL {
             return None;

@@ -146,11 +146,11 @@ impl Doorbell {
                     thread::yield_now();
                 }
                 Armed::Yes => {
-                    if !planted(Plant::DoorbellNoRecheck)
-                        && let Some(found) = look()
-                    {
-                        self.disarm();
-                        return found;
+                    if !planted(Plant::DoorbellNoRecheck) {
+                        if let Some(found) = look() {
+                            self.disarm();
+                            return found;
+                        }
                     }
                     thread::park();
                     // Woken by a ring (the bell is idle again), or for nothing (it is still armed); look either way.

@@ -63,9 +63,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Leaves, and counts the node that stays behind on the stack.
     pub(crate) fn leave(&mut self, waiters: &Waiters) {
-        if let Some(node) = self.node.take()
-            && node.queued.load(Ordering::Acquire)
-        {
+        if let Some(node) = self.node.take().filter(|node| node.queued.load(Ordering::Acquire)) {
             node.gone.store(true, Ordering::Release);
             waiters.given_up.fetch_add(1, Ordering::Relaxed);
         }

@@ -245,9 +245,7 @@ impl Driver {
             if !full {
                 return Err("a lane was refused although one was empty".into());
             }
-        } else if let Some(lane) = lane
-            && self.bug.is_none()
-        {
+        } else if let Some(lane) = lane.filter(|_| self.bug.is_none()) {
             let any = self
                 .oracle
                 .seats
@@ -390,9 +388,8 @@ impl Driver {
         self.stats.decisions += 1;
         self.stats.work_max = self.stats.work_max.max(got.work);
         let mut choice = got.choice;
-        if let Some(choice) = choice.as_mut()
-            && self.stats.decisions.is_multiple_of(100)
-        {
+        let is_planted = self.stats.decisions % 100 == 0;
+        if let Some(choice) = choice.as_mut().filter(|_| is_planted) {
             match self.bug {
                 Some(Bug::SecondWins) if choice.runner_up.is_some() => choice.contact.0 ^= 1,
                 Some(Bug::TermOff) => choice.terms.wait += 65_536,
