@@ -73,8 +73,6 @@ pub struct Face {
     pub elder_mode: bool,
     /// Whether the human button comes before anything else.
     pub human_first: bool,
-    /// Largest file that may be sent; 0 while files are off.
-    pub file_bytes_max: u64,
 }
 
 impl Face {
@@ -87,7 +85,6 @@ impl Face {
             languages: vec!["en".to_owned(), "zh".to_owned()],
             elder_mode: true,
             human_first: false,
-            file_bytes_max: 0,
         }
     }
 }

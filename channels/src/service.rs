@@ -54,6 +54,11 @@ impl Shared {
         Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_millis() as u64))
     }
 
+    /// Largest file that may be sent; 0 where there is no place for files.
+    pub fn file_bytes_max(&self) -> u64 {
+        self.config.blobs.as_ref().map_or(0, |blobs| blobs.largest())
+    }
+
     /// An instant of the runtime's clock for a time of ours.
     pub fn instant(&self, at: Timestamp) -> Instant {
         // A deadline that never comes is a day away: the loop looks again then.

@@ -6,8 +6,8 @@
 
 import { html, render } from "./htm-preact.js";
 import { Link } from "./link.js";
-import { bytesText, composing, fitting, freshId, limited, TEXT_BYTES_MAX, visible, visibleName } from "./text.js";
-import { clockText, firstLanguage, known, language, speak, store, stored, t } from "./words.js";
+import { bytesText, composing, fitting, freshId, limited, NAME_BYTES_MAX, TEXT_BYTES_MAX, visible, visibleName, waitWords } from "./text.js";
+import { chosen, clockText, firstLanguage, known, language, speak, store, stored, t } from "./words.js";
 
 const asked = new URLSearchParams(location.search);
 const inbox = asked.get("inbox") ?? "shop";
@@ -67,6 +67,7 @@ function flush() {
   }
 }
 
+const bearer = (type = "application/json") => ({ authorization: `Bearer ${state.token}`, "content-type": type });
 const PATHS = { message: "messages" };
 let posting = false;
 async function post() {
@@ -75,8 +76,7 @@ async function post() {
   for (let entry; state.polling && (entry = state.outbox.find((one) => !one.failed && !one.shown)); ) {
     try {
       const body = JSON.stringify({ client_msg_id: entry.id, ...entry.body });
-      const headers = { authorization: `Bearer ${state.token}`, "content-type": "application/json" };
-      const answer = await fetch(api(PATHS[entry.path] ?? entry.path), { method: "POST", headers, body });
+      const answer = await fetch(api(PATHS[entry.path] ?? entry.path), { method: "POST", headers: bearer(), body });
       const said = await answer.json();
       if (answer.ok) settle(said);
       else if (answer.status === 429 || answer.status >= 500) await pause(said.retry_after_ms ?? 1_000);
@@ -104,7 +104,7 @@ function settle(ack) {
 function refuse(id, problem) {
   const entry = state.outbox.find((one) => one.id === id);
   if (!entry) return;
-  const kind = problem.type?.split(":").pop();
+  const kind = problem.type?.split("/").pop();
   if (entry.path === "message") {
     entry.failed = ["busy", "too-long"].includes(kind) ? kind : "other";
   } else {
@@ -233,21 +233,19 @@ async function attach(input) {
   note(t("uploading", { name }));
   try {
     const url = api("files");
-    url.searchParams.set("name", file.name.slice(0, 100));
-    const headers = { authorization: `Bearer ${state.token}`, "content-type": file.type || "application/octet-stream" };
-    const answer = await fetch(url, { method: "POST", headers, body: file });
+    url.searchParams.set("name", fitting(file.name, NAME_BYTES_MAX).text);
+    const answer = await fetch(url, { method: "POST", headers: bearer(file.type || "application/octet-stream"), body: file });
     const said = await answer.json();
     if (!answer.ok) throw new Error(said.title ?? answer.status);
     note(null);
-    say("message", { file: said.file });
+    say("message", { file: said.file, name: said.name });
   } catch (error) {
     note(t("file-failed", { name, why: visible(error.message) }));
   }
 }
 
 async function save(file) {
-  const headers = { authorization: `Bearer ${state.token}` };
-  const answer = await fetch(api(`files/${file.file}`), { headers });
+  const answer = await fetch(api(`files/${file.file}`), { headers: bearer() });
   if (!answer.ok) return note(t("file-failed", { name: visibleName(file.name), why: `${answer.status}` }));
   const a = document.createElement("a");
   // Octets whatever the sender called them: saved, never opened here.
@@ -265,13 +263,6 @@ function note(text) {
   clearTimeout(noting);
   noting = setTimeout(() => ((state.note = null), update()), 8_000);
   update();
-}
-
-function waitText(wait) {
-  if (!wait) return t("wait-unknown");
-  const [from, to] = [Math.floor(wait.p50 / 60_000), Math.ceil(wait.p90 / 60_000)];
-  if (to <= 1) return t("wait-soon");
-  return from === 0 ? t("wait-within", { to }) : t("wait-between", { from, to: Math.max(to, from + 1) });
 }
 
 function Message({ said, own, status, onRetry }) {
@@ -307,7 +298,7 @@ function Pending({ entry }) {
     say(entry.path, entry.body);
   };
   const status = entry.failed ? t("failed", { why: t(`failure-${entry.failed}`) }) : entry.sent ? t("sending") : t("pending");
-  const said = { kind: "customer", text: entry.body.text ?? "…" };
+  const said = { kind: "customer", text: entry.body.text ?? entry.body.name };
   return html`<${Message} said=${said} own status=${status} onRetry=${entry.failed && again} />`;
 }
 
@@ -335,7 +326,7 @@ function Page() {
     <div class="link" data-state=${link_state} role="status">${t(`state-${link_state}`)}</div>
     ${at === "waiting" && html`<section class="standing" aria-live="polite">
       <strong>${state.standing ? t("waiting-position", { position: state.standing.position, waiting: state.standing.waiting }) : t("waiting")}</strong>
-      <span>${waitText(state.standing?.wait_ms)}</span><small>${t("wait-kept")}</small>
+      <span>${t(...waitWords(state.standing?.wait_ms))}</span><small>${t("wait-kept")}</small>
     </section>`}
     <ol role="log" aria-live="polite" aria-label=${t("log")} tabindex="0">
       ${state.items.length > state.shown && html`<li class="event"><button class="plain" onClick=${() => ((state.shown += ITEMS_SHOWN), update())}>↑</button></li>`}
@@ -371,9 +362,10 @@ function input(event) {
   field.style.height = "auto";
   field.style.height = `${Math.min(field.scrollHeight, 160)}px`;
   state.left = TEXT_BYTES_MAX - fitting(field.value).bytes;
-  if (stage() === "serving" && !state.polling && performance.now() - typed > TYPING_EVERY_MS) {
+  if (stage() === "serving" && field.value && performance.now() - typed > TYPING_EVERY_MS) {
     typed = performance.now();
-    link.send({ type: "typing" });
+    if (state.polling) fetch(api("typing"), { method: "POST", headers: bearer(), body: "{}" }).catch(() => {});
+    else link.send({ type: "typing" });
   }
   update();
 }
@@ -403,7 +395,7 @@ function elder() {
 
 async function speakNow(to) {
   await speak("chat", to);
-  store("lang", to);
+  chosen(to);
   document.title = t("title");
   update();
 }

@@ -234,7 +234,7 @@ export class Seat {
     }
     if (said.kind === "agent") {
       const mine = (one) => one.frame.type === "send" && one.frame.claim === chat.claim && !one.shown;
-      const entry = this.outbox.find((one) => mine(one) && (one.n ? one.n === said.n : one.frame.text === said.text));
+      const entry = this.outbox.find((one) => mine(one) && (one.n ? one.n === said.n : one.frame.text === said.text && one.frame.file === said.file?.file));
       if (entry) entry.shown = true;
       this.outbox = this.outbox.filter((one) => !(one.done && one.shown));
     }

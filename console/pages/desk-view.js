@@ -27,7 +27,7 @@ export function SignIn() {
     <p>${t("sign-in-lead")}</p>
     <input name="token" type="password" autocomplete="off" aria-label=${t("token")} placeholder=${t("token")} autofocus />
     <button>${t("sign-in")}</button>
-    ${ui.methods.map((one) => html`<a class="button" href=${one.url}>${t("sign-in-with", { name: visibleName(one.name ?? one.kind) })}</a>`)}
+    ${ui.oidc && html`<a class="button" id="oidc" href=${ui.oidc}>${t("sign-in-company")}</a>`}
     <button type="button" class="plain" id="language" onClick=${act.language}>${t("language")}</button>
   </form></main>`;
 }
@@ -61,7 +61,8 @@ function Gone({ state }) {
 }
 
 function Top({ state }) {
-  const pausing = seat.presence === "paused" && seat.reason ? `: ${label({ code: seat.reason }, "pause")}` : "";
+  const why = seat.catalogue.pause.find((one) => one.code === seat.reason) ?? { code: seat.reason };
+  const pausing = seat.presence === "paused" && seat.reason ? `: ${label(why, "pause")}` : "";
   return html`<header>
     <b class="brand"><span class="mark"></span>${seat.catalogue.agent ? visibleName(seat.catalogue.agent) : t("title")}</b>
     <span class="pill link" data-state=${state}>${t(`state-${state}`)}</span>
@@ -135,11 +136,11 @@ function Chat({ chat }) {
     <ol class="log" role="log" aria-live="polite" tabindex="0">
       ${chat.items.length > ui.shown && html`<li class="event"><button class="quiet" onClick=${() => ((ui.shown += ITEMS_MORE), update())}>${t("earlier")}</button></li>`}
       ${items.map((item) => html`<${Item} key=${item.n} item=${item} />`)}
-      ${seat.pending(chat).map((one) => html`<li class="mine pending" key=${one.id}><span class="who">${t("me")} · ${t("pending")}</span><p><bdi>${visible(one.frame.text ?? "…")}</bdi></p></li>`)}
+      ${seat.pending(chat).map((one) => html`<li class="mine pending" key=${one.id}><span class="who">${t("me")} · ${t("pending")}</span><p><bdi>${visible(one.frame.text ?? one.frame.name)}</bdi></p></li>`)}
       ${seat.isTyping(chat) && html`<li class="event typing">${t("customer")} ${t("typing")}</li>`}
     </ol>
     ${chat.wrapUntil ? html`<${WrapUp} chat=${chat} />` : html`<form class="compose" onSubmit=${(event) => event.preventDefault()}>
-      ${seat.catalogue.files && html`<label class="attach" title=${t("attach")}>＋<input type="file" aria-label=${t("attach")} onChange=${(event) => act.attach(event.target)} /></label>`}
+      ${seat.catalogue.file_bytes_max > 0 && html`<label class="attach" title=${t("attach")}>＋<input type="file" aria-label=${t("attach")} onChange=${(event) => act.attach(event.target)} /></label>`}
       <textarea id="field" rows="2" ref=${bind} placeholder=${t("placeholder")} aria-label=${t("field")} onInput=${(event) => wrote(event.target)}></textarea>
       <button id="send" onClick=${() => submit(document.getElementById("field"))}>${t("send")} <kbd>Enter</kbd></button>
       ${left < 500 && html`<small class="soft">${t("left", { bytes: left })}</small>`}

@@ -6,8 +6,8 @@
 import { html, render } from "./htm-preact.js";
 import { Seat } from "./desk-seat.js";
 import { Desk, SignIn } from "./desk-view.js";
-import { composing, visible, visibleName } from "./text.js";
-import { firstLanguage, known, language, speak, store, stored, t } from "./words.js";
+import { bytesText, composing, fitting, NAME_BYTES_MAX, visible, visibleName } from "./text.js";
+import { chosen, firstLanguage, known, language, speak, store, stored, t } from "./words.js";
 
 const TOKEN = "tidegate.desk.token";
 /** An Enter that was meant for something else must not accept an offer that has just slid under it. */
@@ -25,7 +25,8 @@ export const ui = {
   shown: ITEMS_SHOWN,
   toasts: [],
   sound: stored("desk.sound") !== "0",
-  methods: [],
+  /** Where people sign in, when the node has a provider. */
+  oidc: null,
 };
 export let seat = null;
 
@@ -97,17 +98,20 @@ export const act = {
     const chat = current();
     input.value = "";
     if (!file || !chat) return;
+    const name = visibleName(file.name);
+    const most = seat.catalogue.file_bytes_max;
+    if (file.size > most) return toast(t("file-big", { name, most: bytesText(most) }));
     const url = new URL("../v1/desk/files", location);
-    url.searchParams.set("name", file.name.slice(0, 100));
+    url.searchParams.set("name", fitting(file.name, NAME_BYTES_MAX).text);
     url.searchParams.set("claim", chat.claim);
     try {
       const headers = { authorization: `Bearer ${seat.token}`, "content-type": file.type || "application/octet-stream" };
       const answer = await fetch(url, { method: "POST", headers, body: file });
       const said = await answer.json();
       if (!answer.ok) throw new Error(said.title ?? answer.status);
-      seat.command("send", { claim: chat.claim, file: said.file });
+      seat.command("send", { claim: chat.claim, file: said.file, name: said.name });
     } catch (error) {
-      toast(t("file-failed", { name: visibleName(file.name), why: visible(error.message) }));
+      toast(t("file-failed", { name, why: visible(error.message) }));
     }
   },
   async save(file) {
@@ -422,7 +426,7 @@ function leave() {
 
 async function use(to) {
   await speak("desk", to);
-  store("lang", to);
+  chosen(to);
   update();
 }
 
@@ -430,7 +434,8 @@ async function methods() {
   try {
     const answer = await fetch(new URL("../v1/auth/methods", location));
     const said = answer.ok ? await answer.json() : {};
-    ui.methods = (said.methods ?? []).filter((one) => one.kind === "oidc" && one.url);
+    // A path of this node, whatever stands before it: back here, and nowhere else, afterwards.
+    ui.oidc = said.oidc && new URL(`..${said.oidc.start}?return=${encodeURIComponent(location.pathname)}`, location).href;
   } catch {
     // A token still works.
   }

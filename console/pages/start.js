@@ -1,7 +1,7 @@
 // The first page: where a newcomer goes from here. It knows nothing but addresses.
 
 import { html, render } from "./htm-preact.js";
-import { firstLanguage, language, speak, store, t } from "./words.js";
+import { chosen, firstLanguage, language, speak, t } from "./words.js";
 
 const DOORS = [
   ["chat", "chat/"],
@@ -12,7 +12,7 @@ const DOORS = [
 
 async function use(to) {
   await speak("start", to);
-  store("lang", to);
+  chosen(to);
   document.title = t("title");
   const other = () => use(language() === "zh" ? "en" : "zh");
   const door = ([id, href]) => html`<a href=${href}><b>${t(id)}</b><span>${t(`${id}-lead`)}</span></a>`;

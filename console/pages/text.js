@@ -5,6 +5,8 @@
 
 /** Most bytes of one message, in UTF-8: the node's own limit. */
 export const TEXT_BYTES_MAX = 4096;
+/** Most bytes of a file's name; the room below holds either. */
+export const NAME_BYTES_MAX = 255;
 
 // Written as escapes: this file must not hold what it looks for.
 const TRICKS = new RegExp(
@@ -45,6 +47,14 @@ export function fitting(text, limit = TEXT_BYTES_MAX) {
 export function bytesText(bytes) {
   if (bytes < 1024) return `${bytes} B`;
   return bytes < 1048576 ? `${(bytes / 1024).toFixed(0)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
+}
+
+/** The words for a remaining wait, with their minutes: an interval, rounded outwards, or that nothing can be said. */
+export function waitWords(wait) {
+  if (!wait) return ["wait-unknown"];
+  const [from, to] = [Math.floor(wait.p50 / 60_000), Math.ceil(wait.p90 / 60_000)];
+  if (to <= 1) return ["wait-soon"];
+  return from === 0 ? ["wait-within", { to }] : ["wait-between", { from, to: Math.max(to, from + 1) }];
 }
 
 /** An id that no other page will draw. */

@@ -1,29 +1,36 @@
-// The wall: a floor at a glance, from five metres. Read-only; the node pushes a view every second, this page draws it.
+// The wall: a floor at a glance, from five metres. Read-only; the node pushes a view twice a second, this page draws it.
 //
-// The shape that it reads stands in docs/protocol.md (Wall). It keeps ten minutes of waiting counts for its line, and says when
-// it has had no news: an old figure must never look like a new one.
+// The shape that it reads stands in docs/protocol.md (Wall). It keeps ten minutes of waiting counts for its line, one a second,
+// and says when it has had no news: an old figure must never look like a new one.
 
 import { html, render } from "./htm-preact.js";
 import { visibleName } from "./text.js";
-import { clockText, firstLanguage, language, speak, store, t } from "./words.js";
+import { chosen, clockText, firstLanguage, language, speak, t } from "./words.js";
 
 const KEPT = "tidegate.wall.token";
 const QUEUES_SHOWN = 8;
+const WRAPS_SHOWN = 6;
 const LOST_MS = 5_000;
 /** Points of the line: one a second, ten minutes. */
 const POINTS = 600;
 const AGENTS = ["ready", "busy", "wrap_up", "paused", "not_responding", "signed_out"];
 
+const known = (value) => ![undefined, null, false].includes(value);
 /** What the node does not count is not shown as nought. */
 const UNKNOWN = "–";
 
-const state = { link: "connecting", view: null, line: [], heard: 0 };
+const state = { link: "connecting", view: null, line: [], heard: 0, drawn: 0 };
 let events;
 
 function take(event) {
   const view = JSON.parse(event.data);
   const waiting = view.queues.reduce((sum, queue) => sum + queue.waiting, 0);
-  state.line = [...state.line.slice(1 - POINTS), waiting];
+  const second = Math.floor(performance.now() / 1000);
+  // The newest of each second; seconds without news are drawn as they were left.
+  const passed = state.line.length ? Math.min(POINTS, second - state.drawn) : 1;
+  const kept = passed === 0 ? state.line.slice(0, -1) : state.line;
+  const still = Array(Math.max(0, passed - 1)).fill(state.line.at(-1) ?? waiting);
+  Object.assign(state, { line: [...kept, ...still, waiting].slice(-POINTS), drawn: second });
   Object.assign(state, { view, link: "live", heard: performance.now() });
   draw();
 }
@@ -63,10 +70,22 @@ function Line() {
     <polygon points=${area} class="area" /><polyline points=${points} class="line" /></svg>`;
 }
 
-function level(sl) {
-  return sl?.den > 0 ? Math.round((100 * sl.num) / sl.den) : null;
+/** Served within X, of the offered: the variant that the wall shows, with its counts beside it. */
+const share = (sl) => (sl?.offered > 0 ? Math.round((100 * sl.served_within) / sl.offered) : null);
+const seconds = (ms) => Math.round(ms / 1000);
+/** "80/20": percent and seconds. */
+const target = (sl) => `${sl.target_percent}/${seconds(sl.within_ms)}`;
+
+/** All queues' level together; `within_ms` only where it is everybody's. */
+function together(queues) {
+  const levels = queues.map((queue) => queue.service_level).filter(Boolean);
+  const sum = (field) => levels.reduce((total, one) => total + one[field], 0);
+  const same = (field) => levels.every((one) => one[field] === levels[0][field]) && levels[0]?.[field];
+  const target_percent = Math.round(levels.reduce((total, one) => total + one.target_percent, 0) / Math.max(1, levels.length));
+  return { offered: sum("offered"), served_within: sum("served_within"), within_ms: same("within_ms"), target_percent };
 }
-const grade = (percent) => (percent === null ? "none" : percent >= 80 ? "good" : percent >= 60 ? "warn" : "late");
+const grade = (percent, wanted = 80) => (percent === null ? "none" : percent >= wanted ? "good" : percent >= wanted - 20 ? "warn" : "late");
+const called = (one) => visibleName(one[language()] ?? one.name ?? one.code);
 
 function Wall() {
   const { view } = state;
@@ -76,8 +95,8 @@ function Wall() {
     <h1>${t("title")}</h1><p>${t(`state-${link}`)}</p><input name="token" type="password" autocomplete="off" aria-label=${t("token")} placeholder=${t("token")} /><button>${t("open")}</button>
     <button type="button" class="plain" id="language" onClick=${other}>${t("language")}</button></form></main>`;
   const sum = (field) => view.totals?.[field] ?? view.queues.reduce((total, queue) => total + (queue[field] ?? 0), 0);
-  const sl = view.queues.reduce((total, { service_level: one }) => (one ? { num: total.num + one.num, den: total.den + one.den, threshold_ms: one.threshold_ms } : total), { num: 0, den: 0 });
-  const percent = level(sl);
+  const sl = together(view.queues);
+  const percent = share(sl);
   // By queue, offers out included: a customer who is being offered still waits.
   const waiting = view.queues.reduce((total, queue) => total + queue.waiting, 0);
   const waits = view.queues.map((queue) => queue.oldest_wait_ms).filter((wait) => wait !== undefined);
@@ -88,11 +107,14 @@ function Wall() {
   // A column stands where the node counts it for any queue.
   const columns = [
     [t("waiting"), (queue) => queue.waiting],
-    [t("oldest"), (queue) => queue.oldest_wait_ms !== undefined && span(queue.oldest_wait_ms)],
-    ["%", (queue) => level(queue.service_level), true],
+    // Its place is kept while nobody waits: a wall must not jump.
+    [t("oldest"), (queue) => (queue.oldest_wait_ms !== undefined ? span(queue.oldest_wait_ms) : queue.service_level && UNKNOWN)],
+    [t("level-column"), (queue) => share(queue.service_level) !== null && `${share(queue.service_level)}% · ${queue.service_level.served_within}/${queue.service_level.offered}`, true],
+    [t("target"), (queue) => queue.service_level && target(queue.service_level)],
     [t("served"), (queue) => queue.served],
     [t("abandoned"), (queue) => queue.abandoned],
-  ].filter(([, value]) => view.queues.some((queue) => ![undefined, null, false].includes(value(queue))));
+  ].filter(([, value]) => view.queues.some((queue) => known(value(queue))));
+  const wraps = (view.wrap_ups ?? []).slice(0, WRAPS_SHOWN);
   const queues = [...view.queues].sort((a, b) => b.waiting - a.waiting).slice(0, QUEUES_SHOWN);
   return html`<main data-link=${link} data-mood=${mood}>
     <header><h1>${t("title")}</h1><span class="mood">${t(mood)}</span><span class="grow"></span>
@@ -102,19 +124,23 @@ function Wall() {
       <button class="plain" id="language" onClick=${other}>${t("language")}</button></header>
     <section class="figures">
       <div><b data-figure="waiting">${waiting}</b><span>${t("waiting")}</span></div>
-      ${waits.length > 0 && html`<div><b>${span(Math.max(...waits))}</b><span>${t("oldest")}</span></div>`}
-      ${percent !== null && html`<div data-grade=${grade(percent)}><b>${percent}%</b><span>${t("level", { seconds: Math.round(sl.threshold_ms / 1000) })}</span></div>`}
-      ${view.totals && html`<div><b>${view.totals.in_service}</b><span>${t("in-service")}</span></div>`}
-      <div><b>${sum("served")}</b><span>${t("served")}</span></div>
-      <div><b>${sum("abandoned")}</b><span>${t("abandoned")}</span></div>
+      <div><b data-figure="oldest">${waits.length ? span(Math.max(...waits)) : UNKNOWN}</b><span>${t("oldest")}</span></div>
+      ${percent !== null && html`<div data-grade=${grade(percent, sl.target_percent)}><b data-figure="level">${percent}%</b>
+        <span>${sl.within_ms ? t("level", { seconds: seconds(sl.within_ms) }) : t("level-own")}<small>${sl.served_within} / ${sl.offered}</small></span></div>`}
+      ${view.totals && html`<div><b data-figure="in-service">${view.totals.in_service}</b><span>${t("in-service")}</span></div>`}
+      <div><b data-figure="served">${sum("served")}</b><span>${t("served")}</span></div>
+      <div><b data-figure="abandoned">${sum("abandoned")}</b><span>${t("abandoned")}</span></div>
     </section>
     <section class="line"><h2>${t("last-minutes", { minutes: 10 })}
       <span class="soft">${view.rates?.in_per_min ?? 0} ${t("rate-in")} · ${view.rates?.out_per_min ?? 0} ${t("rate-out")}</span></h2><${Line} /></section>
     <section class="queues"><table><thead><tr><th>${t("queue")}</th>${columns.map(([words]) => html`<th>${words}</th>`)}</tr></thead>
-      <tbody>${queues.map((queue) => html`<tr key=${queue.name} data-queue=${queue.name}><td><bdi>${visibleName(queue.name)}</bdi></td>
-        ${columns.map(([, value, graded]) => html`<td data-grade=${graded ? grade(level(queue.service_level)) : ""}>${value(queue) ?? UNKNOWN}</td>`)}</tr>`)}</tbody></table></section>
+      <tbody>${queues.map((queue) => html`<tr key=${queue.name} data-queue=${queue.name}><td><bdi>${called(queue)}</bdi></td>
+        ${columns.map(([, value, graded]) => html`<td data-grade=${graded ? grade(share(queue.service_level), queue.service_level?.target_percent) : ""}>${known(value(queue)) ? value(queue) : UNKNOWN}</td>`)}</tr>`)}</tbody></table>
+      ${view.counted_since && html`<p class="soft">${t("counted", { since: clockText(view.counted_since), minutes: 60 })}</p>`}</section>
     <section class="agents"><h2>${t("agents")}</h2><div class="bars">${there.map((one) => html`<i class=${one} key=${one} style=${{ flexGrow: (view.agents[one] ?? 0) / all }}></i>`)}</div>
-      <dl>${there.map((one) => html`<div key=${one}><dt><i class=${one}></i>${t(one)}</dt><dd data-agents=${one}>${view.agents[one] ?? 0}</dd></div>`)}</dl></section>
+      <dl>${there.map((one) => html`<div key=${one}><dt><i class=${one}></i>${t(one)}</dt><dd data-agents=${one}>${view.agents[one] ?? 0}</dd></div>`)}</dl>
+      ${wraps.length > 0 && html`<h2>${t("wrap-ups")}</h2><dl class="wraps">${wraps.map((one) => html`<div key=${`${one.tenant} ${one.code}`}><dt><bdi>${one.code ? called(one) : t("wrap-ups-other")}</bdi></dt>
+        <dd data-code=${one.code}>${one.count}</dd></div>`)}</dl>`}</section>
   </main>`;
 }
 
@@ -125,7 +151,7 @@ function draw() {
 const other = () => use(language() === "zh" ? "en" : "zh");
 async function use(to) {
   await speak("wall", to);
-  store("lang", to);
+  chosen(to);
   document.title = t("title");
   draw();
 }

@@ -34,6 +34,15 @@ export function store(key, value) {
   }
 }
 
+/** Remembers a choice of language, in the address too where it named one: a reload must not undo it. */
+export function chosen(language) {
+  store("lang", language);
+  const address = new URL(location);
+  if (!address.searchParams.has("lang")) return;
+  address.searchParams.set("lang", language);
+  history.replaceState(null, "", address);
+}
+
 /** Speaks a language from now on. */
 export async function speak(page, language) {
   if (!bundles[language]) {

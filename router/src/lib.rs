@@ -34,6 +34,7 @@ pub mod primitive;
 pub mod standing;
 #[cfg(not(shuttle))]
 pub mod traces;
+pub mod tally;
 pub mod transcript;
 #[cfg(not(shuttle))]
 pub mod webhook;

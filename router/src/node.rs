@@ -234,6 +234,7 @@ where
             recovery,
         };
         let node = NodeHandle { inner: Arc::new(inner) };
+        node.count_contacts();
         for tenant in tenants {
             if let Err(error) = bootstrap::bootstrap(&node, tenant).await {
                 // A node that does not serve all it was told to serve is not half started.

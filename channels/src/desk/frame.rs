@@ -362,6 +362,8 @@ pub enum ServerFrame<'a> {
         warn_ms: u64,
         /// And overdue after this.
         breach_ms: u64,
+        /// Largest file that may be sent; 0 while files are off.
+        file_bytes_max: u64,
     },
     /// Another desk signed in on the seat.
     Replaced,
@@ -450,7 +452,12 @@ pub struct ChannelFrame<'a> {
 }
 
 /// The frame of a catalogue; its names become known to `names`.
-pub(crate) fn catalogue<'a>(catalogue: &'a Catalogue, channels: impl Iterator<Item = &'a str>, names: &NameTable) -> String {
+pub(crate) fn catalogue<'a>(
+    catalogue: &'a Catalogue,
+    channels: impl Iterator<Item = &'a str>,
+    file_bytes_max: u64,
+    names: &NameTable,
+) -> String {
     let desk = &*catalogue.desk;
     let queue = |queue: &'a CatalogueQueue| {
         names.learn(&queue.name);
@@ -477,6 +484,7 @@ pub(crate) fn catalogue<'a>(catalogue: &'a Catalogue, channels: impl Iterator<It
         channels: channels.map(channel).collect(),
         warn_ms: desk.warn.0,
         breach_ms: desk.breach.0,
+        file_bytes_max,
     };
     frame.text()
 }

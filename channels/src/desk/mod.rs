@@ -100,7 +100,7 @@ fn fuzz_answers(open: &mut Machine, now: u64, byte: u8, data: &[u8], sent: &mut 
                 let queue = CatalogueQueue { name: "retail".to_owned(), offer_timeout: Millis(1), wrap_up: Millis(2) };
                 let agent = String::from_utf8_lossy(data).into_owned();
                 let found = Catalogue { agent, desk: Arc::default(), queues: Arc::from([queue]) };
-                let text = frame::catalogue(&found, std::iter::once("shop"), &NameTable::default());
+                let text = frame::catalogue(&found, std::iter::once("shop"), 1 << 20, &NameTable::default());
                 open.on_catalogue((byte & 1 == 0).then_some(text));
             }
             Act::Fetch { after, max, .. } => {

@@ -241,7 +241,7 @@ async fn add_card(shared: &Shared, tenant: TenantId, conversation: ConversationI
 
 fn catalogue_frame(shared: &Shared, tenant: TenantId, found: &Catalogue) -> String {
     let channels = shared.config.inboxes.iter().filter(|inbox| inbox.tenant == tenant).map(|inbox| inbox.name.as_str());
-    frame::catalogue(found, channels, &shared.config.names)
+    frame::catalogue(found, channels, shared.file_bytes_max(), &shared.config.names)
 }
 
 /// The seat's lock, on an entry that is in the table.

@@ -292,6 +292,7 @@ struct InboxMade<'a> {
     verified_only: bool,
     #[serde(flatten)]
     face: &'a Face,
+    file_bytes_max: u64,
 }
 
 fn inbox_face(shared: &Shared, headers: &HeaderMap, raw: Option<&str>) -> Result<Response, Problem> {
@@ -308,7 +309,8 @@ fn inbox_face(shared: &Shared, headers: &HeaderMap, raw: Option<&str>) -> Result
         bump(&shared.counters.origins_refused);
         return Err(Problem::of("foreign-origin", "not an origin of this inbox"));
     }
-    let made = InboxMade { inbox: &inbox.name, verified_only: inbox.verified_only, face: &inbox.face };
+    let (verified_only, file_bytes_max) = (inbox.verified_only, shared.file_bytes_max());
+    let made = InboxMade { inbox: &inbox.name, verified_only, face: &inbox.face, file_bytes_max };
     let headers = [("content-type", "application/json"), ("cache-control", "max-age=60"), ("vary", "origin")];
     Ok((StatusCode::OK, headers, to_json(&made)).into_response())
 }

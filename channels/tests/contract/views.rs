@@ -3,7 +3,7 @@
 //! Told when they change and never while they do not, at a pace that no change elsewhere can quicken; never numbered, never
 //! repeated, dropped without a word; and what is read over sockets is what the machine was told.
 
-use crate::support::{TENANT, stand};
+use crate::support::{TENANT, stand, stand_files};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tidegate_channels::client::{Begin, DeskClient, DeskEvent, NewVisitor, WebCli
 use tidegate_channels::web::{Act, Admission, Machine};
 use tidegate_channels::{NameTable, WebLimits};
 use tidegate_model::output::Item;
-use tidegate_model::policy::{Code, Desk, DeskQueue};
+use tidegate_model::policy::{Code, Desk, DeskQueue, Target};
 use tidegate_model::port::{Catalogue, CatalogueQueue, CustomerGrant, Standing, TranscriptItem, WaitInterval};
 use tidegate_model::{AccountId, ConversationId, CustomerId, Millis, QueueName, SeatId, Timestamp};
 
@@ -242,6 +242,7 @@ async fn a_desk_gets_its_catalogue_after_the_welcome_and_when_a_policy_changed()
                 zh: "零售".to_owned(),
                 transfer: false,
                 wrap_up: Some(vec![Code::new("sold", "Sold", "已售")]),
+                target: Target::default(),
             }],
             ..Desk::default()
         }),
@@ -260,6 +261,7 @@ async fn a_desk_gets_its_catalogue_after_the_welcome_and_when_a_policy_changed()
         "wrap_up_ms": 0, "wrap_up": [{"code": "sold", "en": "Sold", "zh": "已售"}]});
     assert_eq!(frame["queues"], json!([queue]));
     assert_eq!(frame["channels"], json!([{"name": "shop", "auto_accept": true}, {"name": "bank", "auto_accept": false}]));
+    assert_eq!(frame["file_bytes_max"], 0, "no place for files");
     assert_eq!(frame["pause"][1], json!({"code": "meal", "en": "Meal", "zh": "用餐"}));
     stand.port.policy(catalogue("Li Wei (new)"));
     assert_eq!(next().await["agent"], "Li Wei (new)");
@@ -326,6 +328,21 @@ async fn an_inbox_shows_its_face_to_anybody_from_a_known_origin() {
         ("/v1/web/inbox", "https://shop.example", 400),
     ] {
         assert_eq!(get(path, origin).await.0, status, "{path} from {origin}");
+    }
+}
+
+#[tokio::test]
+async fn pages_and_desks_are_told_the_largest_file() {
+    let stand = stand_files(4_321, |_| {}).await;
+    let face = send(&stand.base, "GET", "/v1/web/inbox?inbox=shop", &[], Vec::new()).await.expect("an answer").1;
+    assert_eq!(face["file_bytes_max"], 4_321);
+    stand.port.policy(Catalogue { agent: "Li Wei".to_owned(), desk: Arc::default(), queues: Arc::from([]) });
+    let mut desk = DeskClient::sign_in(&stand.base, &stand.agent_token(5)).await.expect("signed in");
+    loop {
+        if let DeskEvent::Catalogue(frame) = desk.next_event().await.expect("an event") {
+            assert_eq!(frame["file_bytes_max"], 4_321);
+            break;
+        }
     }
 }
 

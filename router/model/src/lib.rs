@@ -17,6 +17,7 @@ pub mod codec;
 pub mod file;
 pub mod ids;
 pub mod input;
+pub mod level;
 pub mod limits;
 pub mod mask;
 pub mod name;

@@ -207,6 +207,24 @@ pub struct DeskQueue {
     pub transfer: bool,
     /// Wrap-up codes; none for the desk's.
     pub wrap_up: Option<Vec<Code>>,
+    /// What its service level is measured against.
+    pub target: Target,
+}
+
+/// A target of service level: so many of a hundred offered contacts are to be served within so long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Target {
+    /// The acceptable wait.
+    pub within: Millis,
+    /// Of a hundred.
+    pub percent: u8,
+}
+
+impl Default for Target {
+    /// 80/20, the most usual one.
+    fn default() -> Self {
+        Self { within: Millis(20_000), percent: 80 }
+    }
 }
 
 /// The `[desk]` table of a policy file: what agents' desks show. It is versioned with the file and read by no decision, so it

@@ -20,8 +20,8 @@ use crate::transcript::Added;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tidegate_matcher::ring::spsc;
-use tidegate_model::input::Input;
-use tidegate_model::output::{Item, Outcome, Output};
+use tidegate_model::input::{Input, SeatAct, SeatInput};
+use tidegate_model::output::{Item, Outcome, Output, SeatNotice};
 use tidegate_model::{Seq, TenantId, Timestamp, codec};
 
 /// Outputs of one tenant in a row.
@@ -133,6 +133,31 @@ impl Egress {
         }
     }
 
+    /// Tells the sink the codes of the wrap-ups that agents ended in these outputs: a released claim names none, and the
+    /// entry that released it does.
+    fn tell_wrapped_up(&mut self, tenant: TenantId, outputs: &[Output], decided: &Decided) {
+        let released = |claim| {
+            let notice = SeatNotice::Released { claim };
+            outputs.iter().any(|output| matches!(output, Output::Seat { notice: said, .. } if *said == notice))
+        };
+        if !outputs.iter().any(|output| matches!(output, Output::Seat { notice: SeatNotice::Released { .. }, .. })) {
+            return;
+        }
+        let Some(_pass) = self.shared.fence.enter(self.shared.term.0) else { return };
+        for output in outputs {
+            let Output::Reply { seq, outcome: Outcome::Done { .. } } = output else { continue };
+            let entry = decided.carried(*seq).and_then(|carried| codec::decode(&carried.bytes).ok());
+            if let Some(Input::Seat(SeatInput { act: SeatAct::WrapUp { claim, code }, .. })) = entry.map(|entry| entry.input)
+                && released(claim)
+            {
+                let sink = &mut self.sink;
+                if catch_unwind(AssertUnwindSafe(|| sink.wrapped_up(tenant, code))).is_err() {
+                    self.shared.sink_panics.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
     /// Emits one batch.
     pub fn emit(&mut self, mut decided: Decided) {
         self.index(&decided);
@@ -140,6 +165,7 @@ impl Egress {
         for run in &decided.runs {
             let outputs = &decided.outputs[from..from + run.outputs];
             self.tell_asked(run.tenant, outputs, &decided);
+            self.tell_wrapped_up(run.tenant, outputs, &decided);
             self.hand_on(run.tenant, outputs);
             from += run.outputs;
         }

@@ -78,6 +78,7 @@ pub use tap::{EntryTap, Passage, PassageTap, TapError};
 pub(crate) use {park::Parker, single::chain, start::entropy};
 
 use tidegate_model::input::Inbound;
+use tidegate_model::name::ReasonName;
 use tidegate_model::output::Output;
 use tidegate_model::{Millis, Seq, TenantId, Term, Timestamp};
 
@@ -94,6 +95,11 @@ pub trait CellSink: Send + 'static {
     /// What a customer asked for whose contact begins, or asks for an agent, in the outputs that follow.
     fn asked(&mut self, tenant: TenantId, inbound: &Inbound<'_>) {
         let _ = (tenant, inbound);
+    }
+
+    /// An agent ended a wrap-up with a code, in the outputs that follow.
+    fn wrapped_up(&mut self, tenant: TenantId, code: ReasonName) {
+        let _ = (tenant, code);
     }
 }
 

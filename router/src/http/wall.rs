@@ -1,8 +1,9 @@
-//! The wall's stream: a floor at a glance, pushed once a second to large screens.
+//! The wall's stream: a floor at a glance, pushed twice a second to large screens.
 //!
-//! One view serves every viewer: it is asked of the tenants' machines at most once a second, whoever watches, in one short
-//! question each between two batches (linear in seats and queues). Shape: `docs/protocol.md`, "Wall". What a machine does not
-//! count (served and oldest wait a queue, service level) is left out rather than guessed. It refuses to know conversations.
+//! One view serves every viewer: it is asked of the tenants' machines at most twice a second, whoever watches, in one short
+//! question each between two batches (linear in seats and queues). What machines do not count (served, service level, codes of
+//! wrap-ups, oldest waits) comes from the views beside the deciding thread. Shape: `docs/protocol.md`, "Wall". It refuses to
+//! know conversations.
 //!
 //! Drive it: `GET /v1/wall/events?token=…`, scope viewer; `EventSource` cannot set headers, hence the parameter.
 
@@ -11,28 +12,35 @@ use super::gate::Query;
 use super::problem::Problem;
 use crate::auth::{AdminGrant, Permission};
 use crate::node::NodeHandle;
+use crate::tally::{Tally, WINDOW};
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::ledger::exit_slugs;
+use tidegate_core::tenant::{QueueView, SeatView};
 use tidegate_model::ids::TenantId;
+use tidegate_model::name::{QueueName, ReasonName};
 use tidegate_model::output::Presence;
+use tidegate_model::policy::Code;
+use tidegate_model::time::Timestamp;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Viewers at once.
 pub const VIEWERS_MAX: usize = 64;
-/// How often a view is pushed, and how old one may be.
-pub const PUSH: Duration = Duration::from_secs(1);
+/// How often a view is pushed, and how old one may be: twice a second, so that a change is on the screen within one.
+pub const PUSH: Duration = Duration::from_millis(500);
 /// How far back rates look, in views.
-const RATE_VIEWS: usize = 60;
+const RATE_VIEWS: usize = 120;
+/// Codes of wrap-ups in a view, of one tenant.
+const CODES_SHOWN: usize = 12;
 
 /// The view that all viewers share.
 pub(super) struct Wall {
@@ -105,32 +113,29 @@ fn rates(view: &mut Value, past: &VecDeque<(Instant, u64, u64, u64)>) {
 
 async fn look(node: &NodeHandle, only: Option<TenantId>) -> Value {
     let cell = node.cell().status();
-    let (mut queues, mut agents) = (Vec::new(), [0_u64; 5]);
+    let (mut queues, mut agents, mut codes, mut since) = (Vec::new(), [0_u64; 6], Vec::new(), None);
     let (mut offered, mut waiting, mut in_service, mut exits) = (0, 0, 0, [0_u64; 16]);
     let slugs = exit_slugs();
     for tenant in cell.tenants.iter().filter(|id| only.is_none_or(|only| only == **id)) {
         let question = node.query(*tenant, |machine| {
-            let mut seats = [0_u64; 5];
-            for seat in machine.seats() {
-                let at = match seat.presence {
-                    Presence::Ready if seat.used == 0 => 0,
-                    Presence::Ready => 1,
-                    Presence::Paused { .. } => 2,
-                    Presence::NotResponding => 3,
-                    Presence::SignedOut => 4,
-                };
-                seats[at] += 1;
-            }
+            let mut seats = [0_u64; 6];
+            machine.seats().iter().for_each(|seat| seats[state_of(seat)] += 1);
             let names = super::roster::names(machine);
             let rows = machine.queues().into_iter();
-            let rows: Vec<_> =
-                rows.map(|view| (names.get(&view.queue).cloned().unwrap_or_default(), view.waiting, view.length_max)).collect();
-            (seats, rows, machine.ledger())
+            let rows: Vec<_> = rows.map(|view| (names.get(&view.queue).cloned().unwrap_or_default(), view)).collect();
+            (seats, rows, machine.ledger(), machine.now())
         });
-        let Ok((seats, rows, ledger)) = question.await else { continue };
+        let Ok((seats, rows, ledger, now)) = question.await else { continue };
         agents.iter_mut().zip(seats).for_each(|(sum, one)| *sum += one);
-        let row = |(name, waiting, most): (String, u32, u32)| json!({ "name": name, "tenant": tenant.0, "waiting": waiting, "length_max": most });
-        queues.extend(rows.into_iter().map(row));
+        let oldest = node.live().oldest(*tenant);
+        let mut rows: Vec<Value> = rows.into_iter().map(|(name, view)| row(*tenant, &name, &view, &oldest, now)).collect();
+        let counted = node.live().tallies().read(*tenant, |tally| {
+            rows.iter_mut().for_each(|row| count(row, tally, now));
+            codes.extend(coded(*tenant, tally));
+            tally.since()
+        });
+        since = [since, counted.flatten()].into_iter().flatten().min();
+        queues.append(&mut rows);
         offered += ledger.offered;
         waiting += ledger.waiting;
         in_service += ledger.in_service;
@@ -141,12 +146,81 @@ async fn look(node: &NodeHandle, only: Option<TenantId>) -> Value {
         "at": cell.log_time.0,
         "log_time": cell.log_time.0,
         "queues": queues,
-        "agents": { "ready": agents[0], "busy": agents[1], "paused": agents[2], "not_responding": agents[3], "signed_out": agents[4] },
+        "agents": {
+            "ready": agents[0], "busy": agents[1], "wrap_up": agents[2], "paused": agents[3], "not_responding": agents[4],
+            "signed_out": agents[5],
+        },
+        "wrap_ups": codes,
+        "counted_since": since.map(|since| since.0),
+        "missed": node.live().tallies().missed(),
         "totals": {
             "offered": offered, "waiting": waiting, "in_service": in_service,
             "served": of("served"), "abandoned": of("abandoned"), "left": exits.iter().sum::<u64>(),
         },
     })
+}
+
+/// Which of the six states a seat counts as.
+fn state_of(seat: &SeatView) -> usize {
+    match seat.presence {
+        Presence::Ready if seat.serving > 0 => 1,
+        Presence::Ready if seat.wrapping > 0 => 2,
+        Presence::Ready => 0,
+        Presence::Paused { .. } => 3,
+        Presence::NotResponding => 4,
+        Presence::SignedOut => 5,
+    }
+}
+
+/// A queue as it stands.
+fn row(tenant: TenantId, name: &str, view: &QueueView, oldest: &[(QueueName, Timestamp)], now: Timestamp) -> Value {
+    let mut row = json!({ "name": name, "tenant": tenant.0, "waiting": view.waiting, "length_max": view.length_max });
+    if let Some((_, from)) = oldest.iter().find(|(queue, _)| *queue == view.queue) {
+        row["oldest_wait_ms"] = json!(now.since(*from).0);
+    }
+    row
+}
+
+/// What was counted of a queue.
+fn count(row: &mut Value, tally: &Tally, now: Timestamp) {
+    let queue = QueueName::of(row["name"].as_str().unwrap_or_default());
+    let (counted, target) = (tally.queue(queue), tally.target(queue));
+    let level = counted.map(|counted| counted.level(now)).unwrap_or_default();
+    row["served"] = json!(counted.map_or(0, |counted| counted.served));
+    row["abandoned"] = json!(counted.map_or(0, |counted| counted.abandoned));
+    row["service_level"] = json!({
+        "within_ms": target.within.0, "target_percent": target.percent, "window_ms": WINDOW.0,
+        "offered": level.offered, "served": level.served, "served_within": level.served_within, "left_within": level.left_within,
+    });
+    if let Some(said) = tally.desk().queues.iter().find(|said| QueueName::of(&said.name) == queue) {
+        (row["en"], row["zh"]) = (json!(said.en), json!(said.zh));
+    }
+}
+
+/// The codes of wrap-ups that were chosen most, with their words; those without words are summed up under none.
+fn coded(tenant: TenantId, tally: &Tally) -> Vec<Value> {
+    let desk = tally.desk();
+    let known = desk.queues.iter().filter_map(|queue| queue.wrap_up.as_ref()).flatten().chain(&desk.wrap_up);
+    let words: HashMap<ReasonName, &Code> = known.map(|code| (ReasonName::of(&code.code), code)).collect();
+    let mut counts: Vec<(&Code, u64)> = Vec::new();
+    let mut rest = 0;
+    for (code, count) in tally.codes() {
+        match words.get(&code) {
+            Some(code) => counts.push((code, count)),
+            None => rest += count,
+        }
+    }
+    counts.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.code.cmp(&b.code)));
+    rest += counts.iter().skip(CODES_SHOWN).map(|(_, count)| count).sum::<u64>();
+    let mut shown: Vec<Value> = counts
+        .iter()
+        .take(CODES_SHOWN)
+        .map(|(code, count)| json!({ "tenant": tenant.0, "code": code.code, "en": code.en, "zh": code.zh, "count": count }))
+        .collect();
+    if rest > 0 {
+        shown.push(json!({ "tenant": tenant.0, "code": null, "count": rest }));
+    }
+    shown
 }
 
 /// GET /v1/wall/events.

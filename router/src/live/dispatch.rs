@@ -10,12 +10,14 @@ use super::root::Tree;
 use super::seat::SeatKey;
 use crate::cell::CellSink;
 use crate::standing::Feed;
+use crate::tally;
 use dashmap::DashMap;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidegate_model::ids::TenantId;
 use tidegate_model::input::Inbound;
+use tidegate_model::name::ReasonName;
 use tidegate_model::output::Output;
 
 /// Counts of one tenant since the start.
@@ -57,12 +59,13 @@ pub struct Dispatcher {
     tree: Tree,
     shared: Arc<Shared>,
     feed: Feed,
+    tally: tally::Feed,
     seen: BTreeSet<TenantId>,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(tree: Tree, shared: Arc<Shared>, feed: Feed) -> Self {
-        Self { tree, shared, feed, seen: BTreeSet::new() }
+    pub(crate) fn new(tree: Tree, shared: Arc<Shared>, feed: Feed, tally: tally::Feed) -> Self {
+        Self { tree, shared, feed, tally, seen: BTreeSet::new() }
     }
 
     fn output(&self, tenant: TenantId, output: &Output) {
@@ -120,6 +123,7 @@ impl CellSink for Dispatcher {
         }
         // Before anybody is told of an item or an offer: whoever asks about it then is answered from what stands here.
         self.feed.outputs(tenant, outputs);
+        self.tally.outputs(tenant, outputs);
         for output in outputs {
             self.output(tenant, output);
         }
@@ -127,5 +131,9 @@ impl CellSink for Dispatcher {
 
     fn asked(&mut self, _: TenantId, inbound: &Inbound<'_>) {
         self.feed.asked(inbound);
+    }
+
+    fn wrapped_up(&mut self, _: TenantId, code: ReasonName) {
+        self.tally.wrapped_up(code);
     }
 }

@@ -35,6 +35,7 @@ pub use typing::{TYPING_EVERY, TYPISTS_MAX};
 use crate::cell::CellHandle;
 use crate::gauge::Gauges;
 use crate::standing::Standings;
+use crate::tally::Tallies;
 use back::Back;
 use conversation::Conversations;
 use nursery::Family;
@@ -45,7 +46,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tidegate_model::ids::{ConversationId, SeatId, TenantId};
+use tidegate_model::name::QueueName;
 use tidegate_model::port::{Egress, OfferContext, SeatSink, Standing, Watch};
+use tidegate_model::time::Timestamp;
 use typing::{Direction, Limiter};
 
 /// How long one sign of typing holds.
@@ -178,6 +181,7 @@ struct Inner {
     back: Back,
     dispatch: Arc<dispatch::Shared>,
     standings: Standings,
+    tallies: Tallies,
     typing: Limiter,
     warden: tokio::sync::OnceCell<Warden>,
 }
@@ -211,12 +215,15 @@ impl Live {
         let dispatch = Arc::new(dispatch::Shared::default());
         let tree = Tree { conversations, seats, outboxes, config, counters };
         let (standings, typing) = (Standings::new(gauges), Limiter::new(gauges));
-        Self { inner: Arc::new(Inner { tree, back, dispatch, standings, typing, warden: tokio::sync::OnceCell::new() }) }
+        let tallies = Tallies::new(gauges);
+        let warden = tokio::sync::OnceCell::new();
+        Self { inner: Arc::new(Inner { tree, back, dispatch, standings, tallies, typing, warden }) }
     }
 
     /// What the cell hands its outputs to.
     pub fn sink(&self) -> Dispatcher {
-        Dispatcher::new(self.inner.tree.clone(), Arc::clone(&self.inner.dispatch), self.inner.standings.feed())
+        let inner = &self.inner;
+        Dispatcher::new(inner.tree.clone(), Arc::clone(&inner.dispatch), inner.standings.feed(), inner.tallies.feed())
     }
 
     /// Starts the actors on the current runtime; what came in before is looked at now.
@@ -229,6 +236,16 @@ impl Live {
         let tree = self.inner.tree.clone();
         self.inner.warden.get_or_try_init(|| Warden::start(tree)).await.map_err(|error| LiveError::Tree(Box::new(error)))?;
         Ok(())
+    }
+
+    /// What was counted of contacts and wrap-ups since the start.
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.inner.tallies
+    }
+
+    /// Since when the longest waiting contact of each queue waits, where somebody does.
+    pub(crate) fn oldest(&self, tenant: TenantId) -> Vec<(QueueName, Timestamp)> {
+        self.inner.standings.oldest(tenant)
     }
 
     /// Registers a customer's connection.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidegate_core::{Tenant, policy};
 use tidegate_model::ids::{SeatId, TenantId};
 use tidegate_model::policy::Desk;
-use tidegate_model::port::{Catalogue, CatalogueQueue, PortError};
+use tidegate_model::port::{BoxFuture, Catalogue, CatalogueQueue, PortError};
 
 /// How often a busy cell is asked again.
 const ASKED_AGAIN_MAX: u32 = 100;
@@ -43,6 +43,22 @@ impl NodeHandle {
         }
         let shared = by_tenant.get(&tenant)?;
         Some(Catalogue { agent, desk: Arc::clone(&shared.desk), queues: Arc::clone(&shared.queues) })
+    }
+
+    /// Counts contacts and wrap-ups from now on, against the targets of the policies that are active.
+    pub(super) fn count_contacts(&self) {
+        let node = self.downgrade();
+        let desk_of = move |tenant| -> BoxFuture<Option<Arc<Desk>>> {
+            let node = node.clone();
+            Box::pin(async move { node.upgrade()?.desk(tenant).await })
+        };
+        self.live().tallies().start(self.cell().status().tenants, Box::new(desk_of));
+    }
+
+    /// The `[desk]` table of the policy that is active.
+    async fn desk(&self, tenant: TenantId) -> Option<Arc<Desk>> {
+        let hash = self.ask(tenant, Tenant::policy_hash).await?;
+        self.read_catalogue(tenant, hash).await.map(|shared| shared.desk)
     }
 
     async fn read_catalogue(&self, tenant: TenantId, hash: Option<[u8; 32]>) -> Option<Shared> {

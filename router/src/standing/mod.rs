@@ -31,8 +31,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tidegate_model::ids::{ConversationId, SeatId, TenantId};
 use tidegate_model::input::Inbound;
+use tidegate_model::name::QueueName;
 use tidegate_model::output::Output;
 use tidegate_model::port::{OfferContext, PortError, Standing};
+use tidegate_model::time::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use view::{Event, View};
 
@@ -153,6 +155,11 @@ impl Standings {
         // Quantiles cost microseconds: not under the lock that the keeper waits for.
         let wait = place.observed.interval(place.position);
         Some(Standing { queue: place.queue, position: place.position, waiting: place.waiting, wait, at })
+    }
+
+    /// Since when the longest waiting contact of each queue waits, where somebody does.
+    pub(crate) fn oldest(&self, tenant: TenantId) -> Vec<(QueueName, Timestamp)> {
+        self.inner.view(tenant).map(|view| lock(&view).oldest()).unwrap_or_default()
     }
 
     /// The seat that serves a conversation.
@@ -310,9 +317,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use tidegate_model::ids::{ContactId, Seq};
-    use tidegate_model::name::QueueName;
     use tidegate_model::output::Item;
-    use tidegate_model::time::Timestamp;
 
     fn comes(id: u64) -> [Output; 2] {
         let item = |n, item| Output::Transcript {

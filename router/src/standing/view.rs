@@ -6,7 +6,8 @@
 
 use super::line::{Key, Line};
 use super::pace::{Observed, Pace};
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use tidegate_core::{ClassTable, OpenContact, OpenStage};
 use tidegate_model::ids::{AccountId, ContactId, ConversationId, OfferId, SeatId};
 use tidegate_model::input::{Inbound, InboundAct};
@@ -89,6 +90,8 @@ struct Contact {
     seniority: Option<Timestamp>,
     key_ms: u64,
     queued_at: Timestamp,
+    /// As its queue counts its age, while it waits.
+    waits_from: Timestamp,
     n: u32,
     stage: Stage,
     /// It has waited for a seat, and not only for the acceptance of one that was free.
@@ -101,6 +104,8 @@ struct Contact {
 #[derive(Debug, Default)]
 struct Queue {
     line: Line,
+    /// How many wait from when: the first is the oldest, whoever stands before it by its class.
+    ages: BTreeMap<Timestamp, u32>,
     backlog: u32,
     pace: Pace,
 }
@@ -146,6 +151,12 @@ impl View {
         let queue = self.queues.get_mut(&contact.queue)?;
         let position = queue.line.place(contact.key())?;
         Some(Place { queue: contact.queue, position, waiting: queue.line.len(), observed: queue.pace.observed(now) })
+    }
+
+    /// Since when the longest waiting contact of each queue waits, where somebody does.
+    pub(crate) fn oldest(&self) -> Vec<(QueueName, Timestamp)> {
+        let oldest = |(name, queue): (&QueueName, &Queue)| Some((*name, *queue.ages.first_key_value()?.0));
+        self.queues.iter().filter_map(oldest).collect()
     }
 
     /// The seat that serves a conversation.
@@ -238,8 +249,9 @@ impl View {
         let seniority = *contact.seniority.get_or_insert(at);
         contact.key_ms = seniority.before(self.classes.head_start(contact.class)).0;
         (contact.queue, contact.queued_at, contact.stage, contact.backlogged) = (queue, at, Stage::Waiting, false);
+        contact.waits_from = seniority;
         let key = contact.key();
-        self.queues.entry(queue).or_default().line.insert(key);
+        self.queues.entry(queue).or_default().stands(key, seniority);
         self.stands_in_backlog(conversation);
     }
 
@@ -281,6 +293,7 @@ impl View {
         }
         contact.stage = Stage::Apart;
         let (key, backlogged) = (contact.key(), std::mem::take(&mut contact.backlogged));
+        let waits_from = contact.waits_from;
         let Some(queue) = self.queues.get_mut(&contact.queue) else { return };
         if backlogged {
             let (waiting, place) = (queue.line.len(), queue.line.place(key).unwrap_or(1));
@@ -290,6 +303,12 @@ impl View {
             queue.leaves_backlog(at);
         }
         queue.line.remove(key);
+        if let Entry::Occupied(mut waiting) = queue.ages.entry(waits_from) {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
+        }
     }
 
     /// Forgets all contacts, before rows come; how fast queues moved is kept.
@@ -300,6 +319,7 @@ impl View {
         self.offers.clear();
         for queue in self.queues.values_mut() {
             (queue.line, queue.backlog) = (Line::default(), 0);
+            queue.ages.clear();
             queue.pace.backlog(now, false);
         }
     }
@@ -327,12 +347,13 @@ impl View {
             ..Contact::default()
         };
         contact.key_ms = contact.queued_at.before(self.classes.head_start(row.class)).0;
+        contact.waits_from = contact.queued_at;
         if !row.offer.is_none() {
             self.offers.insert(row.offer, row.conversation);
         }
         self.contacts.insert(row.conversation, contact);
         if stage == Stage::Waiting {
-            self.queues.entry(row.queue).or_default().line.insert(contact.key());
+            self.queues.entry(row.queue).or_default().stands(contact.key(), contact.waits_from);
             if row.offer.is_none() {
                 self.stands_in_backlog(row.conversation);
             }
@@ -341,6 +362,11 @@ impl View {
 }
 
 impl Queue {
+    fn stands(&mut self, key: Key, from: Timestamp) {
+        self.line.insert(key);
+        *self.ages.entry(from).or_default() += 1;
+    }
+
     fn leaves_backlog(&mut self, at: Timestamp) {
         self.backlog = self.backlog.saturating_sub(1);
         if self.backlog == 0 {
@@ -428,6 +454,7 @@ mod tests {
         assert_eq!((told.place(3), told.place(1), told.place(2)), (Some((1, 3)), Some((2, 3)), Some((3, 3))));
         told.offered(3, 130_000);
         assert_eq!(told.place(3), Some((1, 3)), "one that is being offered still waits");
+        assert_eq!(told.view.oldest(), [(RETAIL, Timestamp(100_000))], "who came first, whoever stands before");
         told.assigned(3, 131_000);
         assert_eq!((told.place(3), told.place(1)), (None, Some((1, 2))));
         assert_eq!(told.view.served_by(ConversationId(3)), Some(SeatId(7)));
@@ -437,6 +464,11 @@ mod tests {
         assert!(told.view.asked(ConversationId(3)).is_some_and(|asked| asked.returned && asked.class == GOLD));
         told.item(1, 210_000, Item::Ended { exit: tidegate_model::record::Exit::AbandonedWaiting });
         assert_eq!((told.place(1), told.place(2), told.view.len()), (None, Some((2, 2)), 2));
+        assert_eq!(told.view.oldest(), [(RETAIL, Timestamp(110_000))]);
+        told.item(2, 220_000, Item::Ended { exit: tidegate_model::record::Exit::AbandonedWaiting });
+        assert_eq!(told.view.oldest(), [(RETAIL, Timestamp(120_000))], "handed on, it waits from when it first asked");
+        told.assigned(3, 230_000);
+        assert!(told.view.oldest().is_empty());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::metrics::{Passage, ServiceLevel, Summary, WaitFigures};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use tidegate_core::ledger::{EXITS, exit_place, exit_slugs};
+use tidegate_model::Millis;
+use tidegate_model::level::LevelCounts;
 use tidegate_model::record::Exit;
 
 /// Counts of a set of passages. They add up, and a later state less an earlier one is what came between.
@@ -70,15 +72,16 @@ impl Counts {
         self.contacts += 1;
         self.exits[exit_place(passage.exit)] += 1;
         let waited = passage.waited_ms()?;
-        let within = u64::from(waited <= within_ms);
-        self.offered += 1;
-        self.left_within += within;
+        let mut level = LevelCounts::default();
+        level.take(passage.exit, Some(Millis(waited)), Millis(within_ms));
+        self.offered += level.offered;
+        self.served += level.served;
+        self.served_within += level.served_within;
+        self.left_within += level.left_within;
         self.wait_ms += waited;
         Some((
             match passage.exit {
-                Exit::Served | Exit::CustomerLeft => {
-                    self.served += 1;
-                    self.served_within += within;
+                exit if exit.was_served() => {
                     self.wait_of_served_ms += waited;
                     Waited::Served
                 }

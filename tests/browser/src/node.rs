@@ -1,7 +1,7 @@
-//! The real binary, serving its demonstration tenant from a directory that is gone afterwards.
+//! The real binary, serving a tenant from a directory that is gone afterwards: its demonstration, or a configuration.
 //!
 //! The binary stands where cargo puts it, beside the tests' own; `cargo build -p tidegate` makes it. It knows the line that
-//! `serve --json` prints and one question of administration.
+//! `serve --json` prints and a few questions of administration.
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -10,11 +10,15 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+/// Administration's token of [`Node::with`].
+const ADMIN: &str = "operations-0123456789abcdef0123456789abcdef";
+
 /// A running node; ended by force when dropped.
 pub struct Node {
-    _child: Child,
-    _dir: tempfile::TempDir,
+    child: Child,
+    dir: tempfile::TempDir,
     line: Value,
+    admin: String,
 }
 
 fn binary() -> PathBuf {
@@ -25,16 +29,44 @@ fn binary() -> PathBuf {
 }
 
 impl Node {
-    /// Starts one; returns once it serves.
+    /// Starts the demonstration; returns once it serves.
     pub async fn start() -> Self {
+        Self::run(tempfile::tempdir().expect("a directory"), "127.0.0.1:0", &[]).await
+    }
+
+    /// Starts one of a configuration and a policy, at an address. `config` gets an administration token before its
+    /// first tenant; paths in it are relative to the directory, where `secrets` (name, text) stand, too.
+    pub async fn with(listen: &str, config: &str, policy: &str, secrets: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
+        let admin = "[[admin]]\nname = \"operations\"\nscope = \"admin\"\ntoken_file = \"admin.token\"\n";
+        let token = format!("{ADMIN}\n");
+        let config = config.replacen("[[tenant]]\n", &format!("{admin}[[tenant]]\n"), 1);
+        let files = [("tidegate.toml", config.as_str()), ("policy.toml", policy), ("admin.token", &token)];
+        for (name, text) in files.iter().chain(secrets) {
+            std::fs::write(dir.path().join(name), text).expect("written");
+        }
+        let file = dir.path().join("tidegate.toml").display().to_string();
+        Self::run(dir, listen, &["-c", &file]).await
+    }
+
+    async fn run(dir: tempfile::TempDir, listen: &str, further: &[&str]) -> Self {
         let mut command = Command::new(binary());
-        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--dir"]).arg(dir.path());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().expect("the binary runs");
+        command.args(["serve", "--json", "--listen", listen, "--dir"]).arg(dir.path().join("data")).args(further);
+        let errors = std::fs::File::create(dir.path().join("stderr")).expect("a file");
+        let mut child = command.stdout(Stdio::piped()).stderr(errors).kill_on_drop(true).spawn().expect("the binary runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).await.expect("it prints UTF-8");
-        let line = serde_json::from_str(&line).unwrap_or_else(|error| panic!("no line of JSON ({error}): {line:?}"));
-        Self { _child: child, _dir: dir, line }
+        let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
+            let said = std::fs::read_to_string(dir.path().join("stderr")).unwrap_or_default();
+            panic!("no line of JSON ({error}): {line:?}\n{said}")
+        });
+        let admin = line["admin_token"].as_str().unwrap_or(ADMIN).to_owned();
+        Self { child, dir, line, admin }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
     }
 
     /// `http://host:port`.
@@ -54,7 +86,14 @@ impl Node {
 
     /// The administration token.
     pub fn admin(&self) -> &str {
-        self.line["admin_token"].as_str().expect("a token")
+        &self.admin
+    }
+
+    /// A file beside its configuration, for a browser to send.
+    pub fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path.display().to_string()
     }
 
     /// GETs a document of administration.

@@ -4,62 +4,14 @@
 //! Cuts are real: a forwarder between browser and node drops connections. Nothing is known of the pages' inside but the
 //! attributes that they carry for this purpose (`data-…`). With `TIDEGATE_PICTURES=DIR` pictures of every page are written.
 
-use serde_json::{Value, json};
-use std::path::PathBuf;
+use serde_json::json;
+use support::{ALT, AWAKE, CTRL, ENTER, ESCAPE, LIVE, chat, desk, nightly, picture, shown, told, write};
 use tidegate_browser::{Browser, Cutter, Node, Way};
 
-const LIVE: &str = "document.querySelector('main')?.dataset.link === 'live'";
-/// Background windows of a test are somebody's foreground window: they must not be slowed.
-const AWAKE: &[&str] =
-    &["--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows"];
-const ENTER: &str = "\u{e007}";
-const CTRL: &str = "\u{e009}";
-const ALT: &str = "\u{e00a}";
-const ESCAPE: &str = "\u{e00c}";
-
-fn nightly() -> bool {
-    std::env::var("TIDEGATE_NIGHTLY").is_ok_and(|on| on == "1")
-}
-
-async fn chat(browser: &Browser, base: &str) {
-    browser.go(&format!("{base}/chat/?inbox=shop&lang=en")).await;
-    browser.until(LIVE).await;
-}
-
-async fn desk(browser: &Browser, base: &str, token: &str) {
-    browser.go(&format!("{base}/desk/?lang=en#token={token}")).await;
-    browser.until(LIVE).await;
-}
-
-/// Numbers, kinds and texts of the messages that a page shows.
-async fn shown(browser: &Browser) -> Vec<(u64, String, String)> {
-    let rows = browser
-        .ask("[...document.querySelectorAll('ol [data-n][data-kind=customer], ol [data-n][data-kind=agent]')].map((li) => [Number(li.dataset.n), li.dataset.kind, li.querySelector('p').textContent])")
-        .await;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    rows.as_array().expect("rows").iter().map(|row| (row[0].as_u64().unwrap_or(0), text(&row[1]), text(&row[2]))).collect()
-}
-
-/// The same of the node's transcript.
-async fn told(node: &Node, conversation: &str) -> Vec<(u64, String, String)> {
-    let page = node.ask(&format!("/v1/tenants/1/conversations/{conversation}/transcript?max=1000")).await;
-    let kind = |row: &Value| match row["item"].as_str() {
-        Some("from_customer") => Some("customer"),
-        Some("from_seat") => Some("agent"),
-        _ => None,
-    };
-    let rows = page["items"].as_array().expect("items").iter();
-    let row = |row: &Value| Some((row["n"].as_u64()?, kind(row)?.to_owned(), row["text"].as_str()?.to_owned()));
-    rows.filter_map(row).collect()
-}
-
-async fn picture(browser: &Browser, name: &str) {
-    if let Ok(directory) = std::env::var("TIDEGATE_PICTURES") {
-        // What fades in has faded in: pictures are looked at by people.
-        browser.until("document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)").await;
-        std::fs::write(PathBuf::from(directory).join(name), browser.picture().await).expect("a picture is written");
-    }
-}
+mod floor;
+mod strangers;
+mod support;
+mod talk;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_is_served_by_an_agent_in_another_window() {
@@ -216,13 +168,6 @@ async fn ten_conversations_through_many_cuts_lose_and_repeat_nothing() {
     }
     picture(&browser, "desk-ten-en.png").await;
     browser.end().await;
-}
-
-/// Writes and sends on the page of the current window.
-async fn write(browser: &Browser, text: &str) {
-    let body = "const field = document.getElementById('field'); field.value = arguments[0];
-        field.dispatchEvent(new InputEvent('input', { bubbles: true })); document.getElementById('send').click();";
-    browser.run(body, vec![json!(text)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

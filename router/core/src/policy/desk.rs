@@ -14,6 +14,8 @@
 //!   zh = "销售"
 //!   transfer = false              # not shown as a target
 //!   wrap_up = [{ code = "sold", en = "Sold" }]
+//!   answer_within = "20s"         # its service level's target, as the wall shows it: 80 of 100 served within 20 s
+//!   answer_percent = 80
 //! ```
 //! Every field is optional; lists that are absent have defaults. It is versioned with the file, by its hash, and no decision
 //! reads it: neither the compiled policy nor an entry holds any of it.
@@ -25,7 +27,7 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 use tidegate_model::Millis;
 use tidegate_model::limits::NAME_BYTES_MAX;
-use tidegate_model::policy::{Code, DESK_CODES_MAX, Desk, DeskQueue};
+use tidegate_model::policy::{Code, DESK_CODES_MAX, Desk, DeskQueue, Target};
 use toml::Spanned;
 
 /// Longest shown text, in bytes.
@@ -71,6 +73,10 @@ struct RawQueue {
     transfer: Option<bool>,
     #[serde(default)]
     wrap_up: Option<Spanned<Vec<Spanned<RawCode>>>>,
+    #[serde(default)]
+    answer_within: Option<Spanned<String>>,
+    #[serde(default)]
+    answer_percent: Option<Spanned<i64>>,
 }
 
 pub(super) fn build(raw: RawDesk, queues: &[String], faults: &mut Faults<'_>) -> Desk {
@@ -103,6 +109,7 @@ pub(super) fn build(raw: RawDesk, queues: &[String], faults: &mut Faults<'_>) ->
             en,
             transfer: queue.transfer.unwrap_or(true),
             wrap_up: queue.wrap_up.as_ref().map(|list| codes("desk.queue.wrap_up", list, faults)),
+            target: target(queue, faults),
         });
     }
     let mut list = |field: &str, list: Option<&Spanned<Vec<Spanned<RawCode>>>>, default: Vec<Code>| match list {
@@ -118,6 +125,30 @@ pub(super) fn build(raw: RawDesk, queues: &[String], faults: &mut Faults<'_>) ->
         auto_accept: raw.auto_accept,
         queues: said,
     }
+}
+
+fn target(queue: &RawQueue, faults: &mut Faults<'_>) -> Target {
+    let default = Target::default();
+    let within = faults.span("desk.queue.answer_within", queue.answer_within.as_ref(), default.within);
+    if let Some(raw) = queue.answer_within.as_ref().filter(|_| within == Millis(0)) {
+        let at = raw.span().start;
+        faults.add(
+            at,
+            "desk.queue.answer_within",
+            "nobody is served within 0 s".into(),
+            "write a span above it, such as 20s".into(),
+        );
+    }
+    let percent = queue.answer_percent.as_ref().map_or(Ok(default.percent), |raw| match u8::try_from(*raw.get_ref()) {
+        Ok(percent @ 1..=100) => Ok(percent),
+        _ => Err(raw),
+    });
+    let percent = percent.unwrap_or_else(|raw| {
+        let problem = format!("{} of a hundred", raw.get_ref());
+        faults.add(raw.span().start, "desk.queue.answer_percent", problem, "write a whole number from 1 to 100".into());
+        default.percent
+    });
+    Target { within, percent }
 }
 
 fn codes(field: &str, list: &Spanned<Vec<Spanned<RawCode>>>, faults: &mut Faults<'_>) -> Vec<Code> {

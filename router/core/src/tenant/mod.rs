@@ -26,7 +26,7 @@ mod views;
 pub use browse::{AccountView, AgentView, ContactView, ConversationView, OwnerRole, SupplyView};
 pub use digest::Digests;
 pub use snapshot::RestoreError;
-pub use views::{ClassTable, OpenContact, OpenStage};
+pub use views::{ClassTable, OpenContact, OpenStage, QueueView, SeatView};
 
 use crate::dedup::Dedup;
 use crate::dirty::Dirty;

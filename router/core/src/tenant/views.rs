@@ -39,6 +39,10 @@ pub struct SeatView {
     pub used: u16,
     /// Units it has.
     pub units: u16,
+    /// Claims in wrap-up.
+    pub wrapping: u16,
+    /// Claims in service.
+    pub serving: u16,
 }
 
 /// An open contact, for whoever builds a view beside the machine.
@@ -210,10 +214,15 @@ impl Tenant {
     /// Seats of the roster.
     pub fn seats(&self) -> Vec<SeatView> {
         let used = |market| if market == super::state::NOWHERE { 0 } else { self.market.seat_used_units(SeatSlot(market)) };
-        self.seats
-            .iter()
-            .map(|(_, s)| SeatView { seat: s.id, presence: s.presence, linked: s.linked, used: used(s.market), units: s.units })
-            .collect()
+        let view = |s: &super::state::Seat| {
+            let (mut wrapping, mut serving) = (0, 0);
+            for stage in s.engaged.iter().filter_map(|slot| self.engagements.get(*slot)).map(|e| e.stage) {
+                wrapping += u16::from(stage == Stage::WrapUp);
+                serving += u16::from(stage != Stage::WrapUp && stage != Stage::Offered);
+            }
+            SeatView { seat: s.id, presence: s.presence, linked: s.linked, used: used(s.market), units: s.units, wrapping, serving }
+        };
+        self.seats.iter().map(|(_, s)| view(s)).collect()
     }
 
     /// Every bounded thing in the state: name, used, limit.

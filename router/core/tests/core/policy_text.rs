@@ -134,6 +134,8 @@ name = "sales"
 zh = "销售"
 transfer = false
 wrap_up = [{ code = "sold", en = "Sold" }]
+answer_within = "30s"
+answer_percent = 90
 "#;
 
 #[test]
@@ -143,6 +145,7 @@ fn the_desk_table_is_read_beside_the_rules_and_reaches_no_decision() {
     assert_eq!((desk.pause[0].zh.as_str(), desk.pause[1].zh.as_str()), ("午餐", "Break"), "zh repeats en");
     assert_eq!((desk.queues[0].en.as_str(), desk.queues[0].zh.as_str(), desk.queues[0].transfer), ("sales", "销售", false));
     assert!(!desk.decline.is_empty() && desk.queues[0].wrap_up.as_ref().is_some_and(|codes| codes.len() == 1));
+    assert_eq!((desk.queues[0].target.within.0, desk.queues[0].target.percent), (30_000, 90));
     // The compiled policy is the same with and without the table.
     let plain = WITH_DESK.split("[desk]").next().expect("a head");
     let (other, defaults) = policy::parse_whole("shop.toml", plain).expect("a good policy");
@@ -164,6 +167,11 @@ fn faults_of_the_desk_table_name_line_field_and_remedy() {
     check("warn_after = \"soon\"", "warn_after = \"60s\"", 10, "desk.warn_after", "30s");
     check("warm_after = \"60s\"", "warn_after = \"60s\"", 10, "policy", "did you mean \"warn_after\"?");
     check("code = \"lunch\", en = \"Break\"", "code = \"break\", en = \"Break\"", 13, "desk.pause", "rename or remove");
+    let percent = |value: &'static str| check(value, "answer_percent = 90", 20, "desk.queue.answer_percent", "from 1 to 100");
+    percent("answer_percent = 101");
+    percent("answer_percent = 1010");
+    percent("answer_percent = 0");
+    check("answer_within = \"0s\"", "answer_within = \"30s\"", 19, "desk.queue.answer_within", "above it");
     for (entries, good) in [(15, true), (16, false), (150, false)] {
         let list: Vec<String> = (0..entries).map(|i| format!("{{ code = \"c{i}\", en = \"C\" }}")).collect();
         let text = WITH_DESK.replace("wrap_up = [{ code = \"sold\", en = \"Sold\" }]", &format!("wrap_up = [{}]", list.join(", ")));
