@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tidegate_core::Ledger;
 use tidegate_core::ledger::exit_slugs;
 use tidegate_model::ids::TenantId;
+use tidegate_model::name::QueueName;
 
 /// One tenant's figures, read from its machine.
 struct TenantFigures {
@@ -72,6 +73,7 @@ fn record(_recorder: &impl Recorder, node: &NodeHandle, tenants: &[TenantFigures
     traces(node);
     for tenant in tenants {
         ledger(tenant);
+        floor(node, tenant);
     }
     for (id, counts) in node.live().contacts() {
         let tenant = id.0.to_string();
@@ -204,6 +206,40 @@ fn traces(node: &NodeHandle) {
     counter!("tidegate_trace_contacts_unfollowed_total").absolute(status.unfollowed);
     counter!("tidegate_trace_facts_dropped_total").absolute(status.facts_dropped);
     gauge!("tidegate_trace_export_failing").set(f64::from(u8::from(status.is_failing)));
+}
+
+/// Queues as the wall has them, from the same counts.
+fn floor(node: &NodeHandle, figures: &TenantFigures) {
+    let tenant = figures.id.0.to_string();
+    let now = node.cell().status().log_time;
+    describe_gauge!("tidegate_queue_oldest_wait_seconds", "How long the longest waiting contact of a queue waits, in log time");
+    describe_gauge!(
+        "tidegate_queue_level",
+        "Counts of the service level over the last hour of log time, at the queue's own target"
+    );
+    describe_counter!("tidegate_tally_missed_total", "Records that are in no count of queues and wrap-ups");
+    counter!("tidegate_tally_missed_total").absolute(node.live().tallies().missed());
+    let oldest = node.live().oldest(figures.id);
+    for (name, ..) in &figures.queues {
+        let (queue, labels) = (QueueName::of(name), [("tenant", tenant.clone()), ("queue", name.clone())]);
+        let from = oldest.iter().find(|(other, _)| *other == queue).map_or(now, |(_, from)| *from);
+        gauge!("tidegate_queue_oldest_wait_seconds", &labels).set(now.since(from).0 as f64 / 1_000.0);
+        let counted = node.live().tallies().read(figures.id, |tally| {
+            let queue = tally.queue(queue)?;
+            Some((queue.served, queue.abandoned, queue.level(now)))
+        });
+        let Some(Some((served, abandoned, level))) = counted else { continue };
+        counter!("tidegate_queue_served_total", &labels).absolute(served);
+        counter!("tidegate_queue_abandoned_total", &labels).absolute(abandoned);
+        for (count, value) in [
+            ("offered", level.offered),
+            ("served", level.served),
+            ("served_within", level.served_within),
+            ("left_within", level.left_within),
+        ] {
+            gauge!("tidegate_queue_level", "tenant" => tenant.clone(), "queue" => name.clone(), "count" => count).set(value as f64);
+        }
+    }
 }
 
 fn ledger(figures: &TenantFigures) {

@@ -4,7 +4,7 @@
 //! waiting: nobody is answered within a millisecond who came before the agent signed in.
 
 use crate::support::{AWAKE, LIVE, picture};
-use crate::talk::{POLICY, begin, serves, waits};
+use crate::talk::{POLICY, begin, ends, post, serves, waits};
 use serde_json::json;
 use tidegate_browser::{Browser, Node};
 use tidegate_channels::client::DeskClient;
@@ -32,7 +32,7 @@ async fn the_wall_counts_what_happened() {
     let leaver = waits(&node).await;
     browser.until(&format!("{} === '3'", figure("waiting"))).await;
     browser.until(&format!("/^0:0\\d$/.test({})", figure("oldest"))).await;
-    let left = crate::talk::post(&node, &leaver, "leave", &json!({"client_msg_id": "l"})).await;
+    let left = post(&node, &leaver, "leave", &json!({"client_msg_id": "l"})).await;
     assert_eq!(left.0, 200, "{}", left.1);
     browser.until(&format!("{} === '1' && {} === '0%'", figure("abandoned"), figure("level"))).await;
     assert_eq!(browser.ask(&format!("{}.slice(3)", cells("sales"))).await, json!(["0% · 0/1", "80/20", "0", "1"]));
@@ -40,14 +40,21 @@ async fn the_wall_counts_what_happened() {
     let mut sales = DeskClient::sign_in(node.base(), node.agent(0)).await.expect("signed in");
     sales.ready().await.expect("ready");
     serves(&mut sales, "sold").await;
-    serves(&mut sales, "sold").await;
+    // Said twice under one id, and once more under another: it counts once.
+    let claim = ends(&mut sales).await;
+    let frame = json!({"type": "wrap_up", "claim": claim, "code": "sold"});
+    let id = sales.fresh_id();
+    for _ in 0..2 {
+        sales.submit(frame.clone(), &id).await.expect("taken, or answered as it was");
+    }
+    assert!(sales.wrap_up(&claim, "sold").await.is_err(), "the claim is gone");
     sales.pause("lunch").await.expect("paused");
     browser.until("document.querySelector('[data-agents=paused]').textContent === '1'").await;
     begin(&node, json!({"client_msg_id": "b", "queue": "support"})).await;
     let mut support = DeskClient::sign_in(node.base(), node.agent(2)).await.expect("signed in");
     support.ready().await.expect("ready");
     // This one stops in its wrap-up, and then says a code that the policy does not know.
-    let claim = crate::talk::ends(&mut support).await;
+    let claim = ends(&mut support).await;
     browser.until("document.querySelector('[data-agents=wrap_up]').textContent === '1'").await;
     support.wrap_up(&claim, "a code of somebody's own").await.expect("wrapped up");
     browser.until("document.querySelector('[data-agents=ready]').textContent === '1'").await;

@@ -9,6 +9,7 @@ use support::{ALT, AWAKE, CTRL, ENTER, ESCAPE, LIVE, chat, desk, nightly, pictur
 use tidegate_browser::{Browser, Cutter, Node, Way};
 
 mod floor;
+mod pixel;
 mod strangers;
 mod support;
 mod talk;
