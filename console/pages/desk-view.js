@@ -4,7 +4,7 @@
 // their end; what is further up comes at a press.
 
 import { html } from "./htm-preact.js";
-import { KEYS, act, choices, close, current, first, label, nameOf, open, seat, signIn, submit, ui, update, wrote, toast } from "./desk.js";
+import { KEYS, act, choices, close, current, first, label, nameOf, open, queueName, seat, signIn, submit, ui, update, wrote, toast } from "./desk.js";
 import { bytesText, fitting, limited, TEXT_BYTES_MAX, visible, visibleName } from "./text.js";
 import { clockText, language, t } from "./words.js";
 
@@ -114,7 +114,7 @@ function Offer({ offer }) {
   return html`<article class="offer" data-offer=${offer.offer} data-left=${Math.round(left)}>
     <div class="left" style=${{ width: `${(100 * left) / offer.total}%` }}></div>
     <div class="what"><b>${t("offer")}</b>
-      <span>${offer.queue && html`<bdi class="tag">${visibleName(offer.queue)}</bdi>`}
+      <span>${offer.queue && html`<bdi class="tag">${queueName(offer.queue)}</bdi>`}
         ${offer.channel && html`<bdi class="tag">${visibleName(offer.channel)}</bdi>`}${offer.class && html`<bdi class="tag">${visibleName(offer.class)}</bdi>`}
         ${offer.returned && html`<span class="tag warm">${t("offer-returned")}</span>`}
         ${offer.customer && html`<bdi class="tag">${visibleName(offer.customer)}</bdi>`}
@@ -185,7 +185,7 @@ function Context({ chat }) {
   const rows = [
     ["context-customer", about.customer && visibleName(about.customer)],
     ["context-contact", chat.contact],
-    ["context-queue", about.queue && visibleName(about.queue)],
+    ["context-queue", about.queue && queueName(about.queue)],
     ["context-channel", about.channel && visibleName(about.channel)],
     ["context-class", about.class && visibleName(about.class)],
     ["context-skills", about.skills && Object.entries(about.skills).map(([name, level]) => `${visibleName(name)} ${level}`).join(", ")],

@@ -147,6 +147,8 @@ export const current = () => seat?.chats.get(ui.active);
 export const first = () => [...seat.offers.values()][0];
 /** A choice's words: the node's in the language spoken, else ours by its code, else the code. */
 export const label = (choice, group) => visibleName(choice[language()] ?? (known(`${group}-${choice.code}`) ? t(`${group}-${choice.code}`) : choice.code));
+/** A queue's name in the language spoken, as the policy says it. */
+export const queueName = (name) => visibleName(seat.catalogue.queues.find((one) => one.name === name)?.[language()] ?? name);
 export const nameOf = (chat) => {
   const name = seat.about(chat).customer;
   return name ? visibleName(name) : t("customer-n", { contact: chat.contact });

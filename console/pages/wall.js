@@ -72,7 +72,7 @@ function Line() {
 
 /** Served within X, of the offered: the variant that the wall shows, with its counts beside it. */
 const share = (sl) => (sl?.offered > 0 ? Math.round((100 * sl.served_within) / sl.offered) : null);
-const seconds = (ms) => Math.round(ms / 1000);
+const seconds = (ms) => (ms < 1000 ? ms / 1000 : Math.round(ms / 1000));
 /** "80/20": percent and seconds. */
 const target = (sl) => `${sl.target_percent}/${seconds(sl.within_ms)}`;
 
@@ -132,7 +132,7 @@ function Wall() {
       <div><b data-figure="abandoned">${sum("abandoned")}</b><span>${t("abandoned")}</span></div>
     </section>
     <section class="line"><h2>${t("last-minutes", { minutes: 10 })}
-      <span class="soft">${view.rates?.in_per_min ?? 0} ${t("rate-in")} · ${view.rates?.out_per_min ?? 0} ${t("rate-out")}</span></h2><${Line} /></section>
+      <span class="soft">${t("rates", { came: view.rates?.in_per_min ?? 0, left: view.rates?.out_per_min ?? 0 })}</span></h2><${Line} /></section>
     <section class="queues"><table><thead><tr><th>${t("queue")}</th>${columns.map(([words]) => html`<th>${words}</th>`)}</tr></thead>
       <tbody>${queues.map((queue) => html`<tr key=${queue.name} data-queue=${queue.name}><td><bdi>${called(queue)}</bdi></td>
         ${columns.map(([, value, graded]) => html`<td data-grade=${graded ? grade(share(queue.service_level), queue.service_level?.target_percent) : ""}>${known(value(queue)) ? value(queue) : UNKNOWN}</td>`)}</tr>`)}</tbody></table>

@@ -61,11 +61,13 @@ async fn the_wall_counts_what_happened() {
     browser.until(&format!("{} === '3'", figure("served"))).await;
     // Offered 3 to sales (one left), 2 of them in time; support's one was late by its own target.
     browser.until(&format!("{}.slice(3).join() === '67% · 2/3,80/20,2,1'", cells("sales"))).await;
-    browser.until(&format!("{}.slice(3).join() === '0% · 0/1,90/0,1,0'", cells("support"))).await;
+    browser.until(&format!("{}.slice(3).join() === '0% · 0/1,90/0.001,1,0'", cells("support"))).await;
     browser.until(&format!("{} === '50%'", figure("level"))).await;
     browser.until("document.querySelector('[data-code=sold]')?.textContent === '2'").await;
     browser.until("document.querySelectorAll('.wraps div').length === 2").await;
     assert_eq!(browser.ask("document.querySelectorAll('.wraps div')[1].innerText.replace(/\\s+/g, ' ')").await, "other 1");
+    let whole = "document.documentElement.scrollHeight <= innerHeight && document.documentElement.scrollWidth <= innerWidth";
+    assert_eq!(browser.ask(whole).await, true, "a wall is not scrolled");
     picture(&browser, "wall-counted-en.png").await;
     browser.press("#language").await;
     browser.until("document.querySelector('[data-queue=sales] td').textContent === '销售'").await;
