@@ -227,9 +227,9 @@ export class Seat {
     chat.n = said.n;
     chat.items.push(said);
     this.heardTime(said.at);
+    if (said.kind === "customer" || said.kind === "ended") chat.typing = 0;
     if (said.kind === "customer") {
       chat.unread += 1;
-      chat.typing = 0;
       this.hooks.alert("message", chat);
     }
     if (said.kind === "agent") {

@@ -57,6 +57,7 @@ function Gone({ state }) {
     ${state === "replaced" && html`<button id="back" onClick=${back}>${t("replaced-back")}</button>`}
     ${state === "refused" && html`<form onSubmit=${(event) => (event.preventDefault(), signIn(event.target.token.value.trim()))}>
       <input name="token" type="password" autocomplete="off" aria-label=${t("token")} placeholder=${t("token")} /><button>${t("sign-in")}</button></form>`}
+    <button type="button" class="plain" id="language" onClick=${act.language}>${t("language")}</button>
   </div></main>`;
 }
 

@@ -157,7 +157,7 @@ export const nameOf = (chat) => {
 export function open(what) {
   Object.assign(ui, { open: what, picked: 0, search: "" });
   update();
-  after(() => document.querySelector(".sheet input, .sheet button")?.focus());
+  after(() => (document.querySelector(".sheet input[type=text]") ?? document.querySelector(".sheet .picked") ?? document.querySelector(".sheet button"))?.focus());
 }
 
 export function close() {
@@ -284,7 +284,12 @@ function inSheet(event, field) {
   const pick = (by) => () => {
     ui.picked = (ui.picked + by + list.length) % Math.max(1, list.length);
     update();
-    after(() => document.querySelector(".sheet .picked")?.scrollIntoView({ block: "nearest" }));
+    // Where one types, one goes on typing; elsewhere the focus goes with the choice.
+    after(() => {
+      const picked = document.querySelector(".sheet .picked");
+      picked?.scrollIntoView({ block: "nearest" });
+      if (!field) picked?.focus();
+    });
   };
   if (event.key === "Escape") return close;
   if (event.key === "ArrowDown") return pick(1);

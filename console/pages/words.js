@@ -1,6 +1,6 @@
 // The words of a page, from the Fluent files that both languages share with the rest of the house.
 //
-// A page has one file a language; the other one is fetched when it is asked for, and no state is lost. The tests hold both to
+// A page has one file a language; a change of it loses no state. The tests hold both to
 // the same keys, and hold the pages to have no words of their own.
 
 import { FluentBundle, FluentResource } from "./fluent-bundle.js";
@@ -43,17 +43,21 @@ export function chosen(language) {
   history.replaceState(null, "", address);
 }
 
-/** Speaks a language from now on. */
+async function load(page, language) {
+  if (bundles[language]) return;
+  const answer = await fetch(new URL(`l10n/${language}/${page}.ftl`, import.meta.url));
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  const bundle = new FluentBundle(LOCALES[language]);
+  bundle.addResource(new FluentResource(await answer.text()));
+  bundles[language] = bundle;
+}
+
+/** Speaks a language from now on. The other one is fetched behind it: whoever is cut off may still change it. */
 export async function speak(page, language) {
-  if (!bundles[language]) {
-    const answer = await fetch(new URL(`l10n/${language}/${page}.ftl`, import.meta.url));
-    if (!answer.ok) throw new Error(`${answer.status}`);
-    const bundle = new FluentBundle(LOCALES[language]);
-    bundle.addResource(new FluentResource(await answer.text()));
-    bundles[language] = bundle;
-  }
+  await load(page, language);
   spoken = language;
   document.documentElement.lang = LOCALES[language];
+  for (const other of Object.keys(LOCALES)) load(page, other).catch(() => {});
 }
 
 /** The language spoken now. */

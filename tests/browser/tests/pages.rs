@@ -5,7 +5,7 @@
 //! attributes that they carry for this purpose (`data-…`). With `TIDEGATE_PICTURES=DIR` pictures of every page are written.
 
 use serde_json::json;
-use support::{ALT, AWAKE, CTRL, ENTER, ESCAPE, LIVE, chat, desk, nightly, picture, shown, told, write};
+use support::{ALT, AWAKE, CTRL, ENTER, ESCAPE, LIVE, chat, desk, nightly, picture, pictures, shown, told, write};
 use tidegate_browser::{Browser, Cutter, Node, Way};
 
 mod floor;
@@ -29,7 +29,7 @@ async fn a_customer_is_served_by_an_agent_in_another_window() {
     browser.keys("#field", &format!("Hello, my parcel SF-1042 has not come.{ENTER}")).await;
     browser.until("document.querySelector('main').dataset.stage === 'waiting'").await;
     browser.until("document.querySelector('.standing')").await;
-    picture(&browser, "chat-waiting-en.png").await;
+    pictures(&browser, "chat-waiting").await;
 
     let agent = browser.another(false).await;
     browser.size(1440, 900).await;
@@ -38,7 +38,7 @@ async fn a_customer_is_served_by_an_agent_in_another_window() {
     // By key alone, from here to the wrap-up.
     browser.keys("body", &format!("{ALT}r")).await;
     browser.until("document.querySelector('main').dataset.presence === 'ready' && document.querySelector('.offer')").await;
-    picture(&browser, "desk-offer-en.png").await;
+    pictures(&browser, "desk-offer").await;
     browser.keys("body", &format!("{ALT}{ENTER}")).await;
     browser.until("document.querySelector('.log [data-kind=customer]')").await;
     browser.keys("#field", &format!("Good morning! I am looking it up.{ENTER}")).await;
@@ -167,7 +167,7 @@ async fn ten_conversations_through_many_cuts_lose_and_repeat_nothing() {
         assert_eq!(of("customer"), questions[who], "what the customer wrote, once each, in order");
         assert_eq!(of("agent"), answers[at], "what the agent wrote, once each, in order");
     }
-    picture(&browser, "desk-ten-en.png").await;
+    pictures(&browser, "desk-ten").await;
     browser.end().await;
 }
 
@@ -242,7 +242,7 @@ async fn an_offer_expires_on_the_nodes_clock() {
     browser
         .until("!document.querySelector('.offer') && document.querySelector('main').dataset.presence === 'not_responding'")
         .await;
-    picture(&browser, "desk-missed-en.png").await;
+    pictures(&browser, "desk-missed").await;
     browser.end().await;
 }
 
@@ -331,7 +331,7 @@ async fn two_tabs_of_one_agent() {
     browser.until("document.querySelector('main').dataset.presence === 'ready'").await;
     browser.switch(&first).await;
     browser.until("document.querySelector('main')?.dataset.link === 'replaced'").await;
-    picture(&browser, "desk-replaced-en.png").await;
+    pictures(&browser, "desk-replaced").await;
     browser.press("#back").await;
     browser.until(&format!("{LIVE} && document.querySelector('main').dataset.presence === 'ready'")).await;
     browser.switch(&second).await;
@@ -358,7 +358,7 @@ async fn written_offline_is_sent_once_and_in_order() {
         write(&browser, text).await;
     }
     browser.until("document.querySelectorAll('li.own').length === 4 && document.querySelectorAll('[data-n][data-kind=customer]').length === 1").await;
-    picture(&browser, "chat-offline-en.png").await;
+    pictures(&browser, "chat-offline").await;
     way.set(Way::Open);
     browser.until("document.querySelectorAll('[data-n][data-kind=customer]').length === 4 && document.querySelectorAll('li.own').length === 4").await;
     let texts: Vec<_> = shown(&browser).await.into_iter().map(|(_, _, text)| text).collect();

@@ -3,7 +3,7 @@
 //!
 //! What strangers wrote is read back from both pages and must be text, whole and visible as what it is.
 
-use crate::support::{AWAKE, LIVE, chat, desk, picture, shown, write};
+use crate::support::{AWAKE, LIVE, chat, desk, picture, pictures, shown, write};
 use serde_json::json;
 use tidegate_browser::{Browser, Cutter, Node};
 use tidegate_channels::client::http::send;
@@ -93,7 +93,7 @@ async fn file_names_are_text_and_say_what_they_hide() {
     browser.run("document.querySelector('.offer .accept').click()", vec![]).await;
     browser.until("document.querySelectorAll('.log .theirs .file').length === 7").await;
     let at_desk = browser.ask("[...document.querySelectorAll('.log .theirs .file bdi')].map((one) => one.textContent)").await;
-    picture(&browser, "desk-hostile-files-en.png").await;
+    pictures(&browser, "desk-hostile-files").await;
     assert_eq!(browser.ask(HARMLESS).await, true);
     // What is saved has the name that was shown.
     let saved = "let name; const click = HTMLAnchorElement.prototype.click; return new Promise((done) => {

@@ -51,12 +51,32 @@ pub async fn told(node: &Node, conversation: &str) -> Vec<(u64, String, String)>
     rows.filter_map(row).collect()
 }
 
+/// Words of controls and headings that do not fit where they stand, and a page that is wider than its window.
+const CLIPPED: &str = "[...document.querySelectorAll('button, h1, h2, h3, th, td, dt, dd, .pill, .tag, .standing *, .figures *')]
+    .filter((one) => one.getClientRects().length && one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline')
+    .map((one) => one.outerHTML).concat(document.documentElement.scrollWidth > innerWidth ? ['the page'] : [])";
+
+/// Takes a picture, if pictures are asked for; whatever is asked for, nothing may be clipped.
 pub async fn picture(browser: &Browser, name: &str) {
+    assert_eq!(browser.ask(CLIPPED).await, json!([]), "clipped: {name}");
     if let Ok(directory) = std::env::var("TIDEGATE_PICTURES") {
         // What fades in has faded in: pictures are looked at by people.
         browser.until("document.getAnimations().every((one) => one.playState !== 'running' || one.effect.getTiming().iterations === Infinity)").await;
         std::fs::write(PathBuf::from(directory).join(name), browser.picture().await).expect("a picture is written");
     }
+}
+
+/// A picture in each language, of a page that speaks English before and after.
+pub async fn pictures(browser: &Browser, name: &str) {
+    let other = "document.getElementById('language').click()";
+    picture(browser, &format!("{name}-en.png")).await;
+    browser.run(other, vec![]).await;
+    browser.until("document.documentElement.lang === 'zh-CN'").await;
+    // Drawn with the next frame, or a little later where there are none.
+    browser.run("return new Promise((done) => setTimeout(done, 250))", vec![]).await;
+    picture(browser, &format!("{name}-zh.png")).await;
+    browser.run(other, vec![]).await;
+    browser.until("document.documentElement.lang === 'en'").await;
 }
 
 /// Writes and sends on the page of the current window.

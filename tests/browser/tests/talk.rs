@@ -3,7 +3,7 @@
 //! Each act is done on one page (or by a socket of its own) and read off the other one, and off the node. The provider of the
 //! sign-in is a server of somebody else's (`oidc-provider-mock` of PyPI); TIDEGATE_OIDC_PROVIDER names its program.
 
-use crate::support::{ALT, AWAKE, ENTER, ESCAPE, LIVE, chat, desk, picture, write};
+use crate::support::{ALT, AWAKE, ENTER, ESCAPE, LIVE, chat, desk, picture, pictures, write};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use tidegate_browser::{Browser, Cutter, Node, Way};
@@ -87,10 +87,7 @@ async fn a_standing_is_shown_as_the_node_tells_it_and_a_wait_only_when_it_is_kno
         socket.next_event().await.expect("an event");
     }
     browser.until(&format!("{STANDING}.includes('Most likely within a minute.')")).await;
-    picture(&browser, "chat-standing-en.png").await;
-    browser.press("#language").await;
-    browser.until("document.querySelector('.standing strong')?.textContent.includes('3')").await;
-    picture(&browser, "chat-standing-zh.png").await;
+    pictures(&browser, "chat-standing").await;
     // Whoever leaves before gives way, and whoever closes the page and comes back keeps the place.
     assert_eq!(post(&node, &ahead, "leave", &json!({"client_msg_id": "l"})).await.0, 200);
     browser.until("document.querySelector('.standing strong')?.textContent.includes('2')").await;
@@ -159,13 +156,13 @@ async fn typing_is_seen_on_the_other_side_and_ends_with_what_was_written() {
         browser.switch(&agent).await;
         browser.until("document.querySelector('.log .typing')").await;
         if !slow_path {
-            picture(&browser, "desk-typing-en.png").await;
+            pictures(&browser, "desk-typing").await;
         }
         browser.keys("#field", "I").await;
         browser.switch(&customer).await;
         browser.until("document.querySelector('ol .typing')").await;
         if !slow_path {
-            picture(&browser, "chat-typing-en.png").await;
+            pictures(&browser, "chat-typing").await;
         }
         browser.keys("#field", &format!("ritten{ENTER}")).await;
         browser.switch(&agent).await;
@@ -196,7 +193,7 @@ async fn a_desk_offers_the_choices_of_its_policy() {
     // Ready-made replies: a key, words into the field, and one's own kept.
     browser.keys("#field", "/").await;
     browser.until("document.querySelector('.sheet[data-open=canned]')").await;
-    picture(&browser, "desk-canned-en.png").await;
+    pictures(&browser, "desk-canned").await;
     browser.keys("body", "2").await;
     browser.until("document.getElementById('field').value === 'One moment please, I am looking into it.'").await;
     browser.keys("#field", ENTER).await;
@@ -257,7 +254,7 @@ async fn files_go_both_ways_byte_for_byte() {
     browser.until("document.querySelector('li.own .file')").await;
     browser.switch(&agent).await;
     browser.until("document.querySelector('.log .theirs .file')").await;
-    picture(&browser, "desk-file-en.png").await;
+    pictures(&browser, "desk-file").await;
     let name = "document.querySelector('.log .theirs .file bdi').textContent";
     assert_eq!(browser.ask(name).await, cleaned);
     let got = browser.run(SAVED, vec![json!(".log .theirs .file")]).await;
@@ -271,7 +268,7 @@ async fn files_go_both_ways_byte_for_byte() {
     assert_eq!(browser.ask("document.querySelector('li.other .file bdi').textContent").await, "note 说明.txt");
     let got = browser.run(SAVED, vec![json!("li.other .file")]).await;
     assert_eq!(got[0], json!("价格：一百元\n".as_bytes()));
-    picture(&browser, "chat-file-en.png").await;
+    pictures(&browser, "chat-file").await;
     // What the node does not take is said in words, and nothing is written.
     let html = node.file("page.html", b"<script>window.hacked = 1</script>");
     browser.keys(".attach input", &html).await;
