@@ -109,7 +109,7 @@ function Wall() {
     [t("waiting"), (queue) => queue.waiting],
     // Its place is kept while nobody waits: a wall must not jump.
     [t("oldest"), (queue) => (queue.oldest_wait_ms !== undefined ? span(queue.oldest_wait_ms) : queue.service_level && UNKNOWN)],
-    [t("level-column"), (queue) => share(queue.service_level) !== null && `${share(queue.service_level)}% · ${queue.service_level.served_within}/${queue.service_level.offered}`, true],
+    [t("level-column"), (queue) => queue.service_level && (share(queue.service_level) === null ? UNKNOWN : `${share(queue.service_level)}% · ${queue.service_level.served_within}/${queue.service_level.offered}`), true],
     [t("target"), (queue) => queue.service_level && target(queue.service_level)],
     [t("served"), (queue) => queue.served],
     [t("abandoned"), (queue) => queue.abandoned],
@@ -125,7 +125,7 @@ function Wall() {
     <section class="figures">
       <div><b data-figure="waiting">${waiting}</b><span>${t("waiting")}</span></div>
       <div><b data-figure="oldest">${waits.length ? span(Math.max(...waits)) : UNKNOWN}</b><span>${t("oldest")}</span></div>
-      ${percent !== null && html`<div data-grade=${grade(percent, sl.target_percent)}><b data-figure="level">${percent}%</b>
+      ${sl.target_percent > 0 && html`<div data-grade=${grade(percent, sl.target_percent)}><b data-figure="level">${percent === null ? UNKNOWN : `${percent}%`}</b>
         <span>${sl.within_ms ? t("level", { seconds: seconds(sl.within_ms) }) : t("level-own")}<small>${sl.served_within} / ${sl.offered}</small></span></div>`}
       ${view.totals && html`<div><b data-figure="in-service">${view.totals.in_service}</b><span>${t("in-service")}</span></div>`}
       <div><b data-figure="served">${sum("served")}</b><span>${t("served")}</span></div>

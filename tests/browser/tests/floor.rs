@@ -25,7 +25,7 @@ async fn the_wall_counts_what_happened() {
     let figure = |name: &str| format!("document.querySelector('[data-figure={name}]')?.textContent");
     let cells = |queue: &str| format!("[...document.querySelectorAll('[data-queue={queue}] td')].map((td) => td.textContent)");
     browser.until(&format!("{} === '0'", figure("served"))).await;
-    assert_eq!(browser.ask(&figure("level")).await, json!(null), "nobody has left: there is no level");
+    assert_eq!(browser.ask(&figure("level")).await, "–", "nobody has left: there is no level");
     // Two who are served, and one who leaves.
     waits(&node).await;
     waits(&node).await;
