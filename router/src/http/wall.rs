@@ -143,7 +143,9 @@ async fn look(node: &NodeHandle, only: Option<TenantId>) -> Value {
         in_service += ledger.in_service;
         exits.iter_mut().zip(ledger.exits).for_each(|(sum, one)| *sum += one);
     }
-    let of = |wanted: &str| slugs.iter().zip(exits).filter(|(slug, _)| slug.starts_with(wanted)).map(|(_, n)| n).sum::<u64>();
+    // As a queue's: who had an agent, and who left waiting for one.
+    let of = |wanted: &str| slugs.iter().zip(exits).filter(|(slug, _)| **slug == wanted).map(|(_, n)| n).sum::<u64>();
+    let (served, abandoned) = (of("served") + of("customer_left"), of("abandoned_waiting"));
     json!({
         "at": cell.log_time.0,
         "log_time": cell.log_time.0,
@@ -157,7 +159,7 @@ async fn look(node: &NodeHandle, only: Option<TenantId>) -> Value {
         "missed": node.live().tallies().missed(),
         "totals": {
             "offered": offered, "waiting": waiting, "in_service": in_service,
-            "served": of("served"), "abandoned": of("abandoned"), "left": exits.iter().sum::<u64>(),
+            "served": served, "abandoned": abandoned, "left": exits.iter().sum::<u64>(),
         },
     })
 }
