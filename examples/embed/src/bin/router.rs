@@ -29,18 +29,9 @@ fn start(runtime: &tokio::runtime::Runtime) -> NodeHandle {
     let policy = Some(PolicyText { file: "policy.toml".into(), text: POLICY.into() });
     let (accounts, agents) = (vec![(AccountId(1), account)], vec![(SeatId(7), agent)]);
     let tenants = vec![TenantConfig { id: TENANT, limits: Limits::SMALL, accounts, policy, agents }];
-    let (cell, live, push) = (CellConfig::default(), Default::default(), Vec::new());
-    let config = NodeConfig {
-        name: "embedded".into(),
-        cell,
-        live,
-        tenants,
-        push,
-        policy_texts: None,
-        events: None,
-        webhooks: None,
-        traces: None,
-    };
+    let (name, cell, live, push) = ("embedded".into(), CellConfig::default(), Default::default(), Vec::new());
+    let (policy_texts, events, webhooks, traces) = (None, None, None, None);
+    let config = NodeConfig { name, cell, live, tenants, push, policy_texts, events, webhooks, traces };
     runtime.block_on(Node::start_in_memory(config, MemoryLog::keeping(1 << 24), runtime.handle())).expect("it starts")
 }
 
