@@ -2,8 +2,7 @@
 
 A key names one write: schemathesis sends the same one with many bodies, which a node rightly refuses (422). Each case gets a
 fresh key instead, where it has a good one. A long poll waits for as long as it was asked to, so a good wait is cut to one
-second. If-Match and If-None-Match exclude each other; where a good case has both, one goes. An agent's token names its tenant and
-seat, and no other token names a seat: a case that is good but for that is made good.
+second. If-Match and If-None-Match exclude each other; where a good case has both, one goes.
 """
 
 import re
@@ -12,22 +11,8 @@ import uuid
 import schemathesis
 
 
-def mend_token(body):
-    seat, tenant = body.get("seat", ""), body.get("tenant", 0)
-    if not isinstance(seat, str) or not re.fullmatch(r"([1-9][0-9]{0,18})?", seat):
-        return
-    if body.get("role") == "agent":
-        if not seat or tenant == 0:
-            body["role"] = "viewer"
-            body.pop("seat", None)
-    elif seat:
-        body.pop("seat", None)
-
-
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    if case.method == "POST" and case.path == "/v1/tokens" and isinstance(case.body, dict):
-        mend_token(case.body)
     wait = str((case.query or {}).get("wait_s", ""))
     if wait.isdigit() and 1 < int(wait) <= 25:
         case.query["wait_s"] = 1

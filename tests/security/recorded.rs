@@ -2,11 +2,14 @@
 //! middle; and a disk under it that is full.
 
 use crate::node::Node;
+use crate::roles::path_of;
 use crate::run::tidegate;
 use crate::wire::{ask, bearer, unhurried};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
+use tidegate_router::auth::Permission;
+use tidegate_router::http::{ACTS, Act, UNRECORDED};
 
 const POLICY: &str = include_str!("../../examples/serve/policy.toml");
 const AGENT: &str = r#"{"name":"Zhao","units":2,"skills":{"sales":3}}"#;
@@ -102,6 +105,45 @@ fn every_act_is_recorded_before_and_after_and_the_chain_holds() {
         .ends(1, &["the audit", "is broken"]);
     tidegate(["audit", "verify", "/nonexistent"]).ends(3, &["holds no audit"]);
     verify(dir.path(), &["--head", "12"]).ends(2, &["NUMBER:HASH"]);
+}
+
+/// Each route of the table, asked by an administrator with a body of which nothing can be made: one record of what was asked
+/// and one of how it ended, both of its own act; nothing for those that are excused. The last one is the drain.
+#[test]
+fn each_act_is_recorded_once_and_by_its_own_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = unhurried(dir.path()).start();
+    let file = dir.path().join("audit/audit-000001.ndjson");
+    let lines = || std::fs::read_to_string(&file).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    let since = |before: usize| -> Vec<(String, String)> {
+        let text = |line: &str, name: &str| {
+            let record: Value = serde_json::from_str(line).expect("JSON");
+            record[name].as_str().expect("text").to_owned()
+        };
+        lines()[before..].iter().map(|line| (text(line, "action"), text(line, "outcome"))).collect()
+    };
+    let send = |method: &str, path: &str| {
+        ask(&node.address(), method, path, &[bearer(&node.admin()), b"idempotency-key: once".to_vec()], "[]").status
+    };
+    let (drains, acts): (Vec<&Act>, Vec<&Act>) = ACTS.iter().partition(|act| act.need == Permission::Drain);
+    assert!(acts.len() >= 18 && drains.len() == 1, "{} acts", acts.len());
+    for act in acts {
+        let before = lines().len();
+        let status = send(act.method, &path_of(act.path));
+        let outcome = if status < 400 { "done" } else { "refused" };
+        let expected = [(act.action.to_owned(), "asked".to_owned()), (act.action.to_owned(), outcome.to_owned())];
+        assert_eq!(since(before), expected, "{} {}: {status}", act.method, act.path);
+    }
+    for (method, path, _) in UNRECORDED {
+        let before = lines().len();
+        let status = send(method, &path_of(path));
+        assert!((400..500).contains(&status), "{method} {path}: {status}");
+        assert_eq!(since(before), [], "{method} {path}");
+    }
+    let before = lines().len();
+    assert_eq!(send("POST", drains[0].path), 202);
+    node.wait();
+    assert_eq!(since(before), [("node.drain".to_owned(), "asked".to_owned()), ("node.drain".to_owned(), "done".to_owned())]);
 }
 
 #[test]

@@ -6,18 +6,18 @@
 //! as the act: the repetition gets the same one. Lists are read in many short questions (`Tenant::browse`). It refuses to
 //! know queues' rules and who serves whom.
 
-use super::gate::{self, Query};
-use super::idempotency::{self, Answer};
+use super::Api;
+use super::asked::{Asked, Ready, Sent};
+use super::gate;
+use super::idempotency::{self, Answer, Key};
 use super::json::Fields;
 use super::names::Names;
 use super::problem::Problem;
-use super::{Api, once};
 use crate::auth::Permission;
 use axum::Json;
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use std::collections::HashMap;
 use tidegate_core::{ContactView, ConversationView, OwnerRole};
@@ -324,15 +324,13 @@ async fn page(
 }
 
 async fn listed(
-    api: &Api,
-    headers: &HeaderMap,
+    asked: &Asked,
     tenant: &str,
-    query: Option<&str>,
     default: Filter,
     only_open: bool,
 ) -> Result<(TenantId, Vec<ConversationView>, Names, Option<String>), Problem> {
-    let (_, tenant) = api.allow_at(headers, Permission::ReadFloor, tenant)?;
-    let query = Query::read(query, &["state", "after", "max"])?;
+    let (tenant, query) = asked.read_at(Permission::ReadFloor, tenant, &["state", "after", "max"])?;
+    let api = &asked.api;
     let filter = Filter::read(query.value("state"), default, only_open)?;
     let max = query.integer("max", 1..=PAGE_MAX, 100)? as usize;
     let mut from = match query.value("after") {
@@ -360,39 +358,23 @@ async fn listed(
 }
 
 /// GET conversations.
-pub(super) async fn list(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<ConversationPage>, Problem> {
-    let (tenant, views, names, next) = listed(&api, &headers, &tenant, query.as_deref(), Filter::All, false).await?;
+pub(super) async fn list(Path(tenant): Path<String>, asked: Asked) -> Result<Json<ConversationPage>, Problem> {
+    let (tenant, views, names, next) = listed(&asked, &tenant, Filter::All, false).await?;
     let conversations = views.iter().map(|view| row(view, &names)).collect();
     Ok(Json(ConversationPage { tenant: tenant.0, conversations, next }))
 }
 
 /// GET the open contacts.
-pub(super) async fn contacts(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<ContactPage>, Problem> {
-    let (tenant, views, names, next) = listed(&api, &headers, &tenant, query.as_deref(), Filter::Open, true).await?;
+pub(super) async fn contacts(Path(tenant): Path<String>, asked: Asked) -> Result<Json<ContactPage>, Problem> {
+    let (tenant, views, names, next) = listed(&asked, &tenant, Filter::Open, true).await?;
     let of = |view: &ConversationView| view.contact.as_ref().map(|contact| contact_row(view, contact, &names));
     Ok(Json(ContactPage { tenant: tenant.0, contacts: views.iter().filter_map(of).collect(), next }))
 }
 
 /// GET one open contact. O(resident conversations), in short questions.
-pub(super) async fn contact(
-    State(api): State<Api>,
-    Path((tenant, contact)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<Contact>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    let id = ContactId(gate::id("contact", &contact)?);
-    Query::read(query.as_deref(), &[])?;
+pub(super) async fn contact(Path((tenant, contact)): Path<(String, String)>, asked: Asked) -> Result<Json<Contact>, Problem> {
+    let (tenant, _) = asked.read_at(Permission::ReadFloor, &tenant, &[])?;
+    let (api, id) = (&asked.api, ContactId(gate::id("contact", &contact)?));
     let mut from = Some(0);
     while let Some(at) = from {
         let question = api.node().query(tenant, move |machine| {
@@ -405,7 +387,7 @@ pub(super) async fn contact(
         });
         let (found, next) = question.await.map_err(|error| Problem::of_port(&error))?;
         if let Some(view) = found {
-            let names = Names::read(&api, tenant).await?;
+            let names = Names::read(api, tenant).await?;
             let open = view.contact.as_ref().map(|contact| contact_row(&view, contact, &names));
             return open.map(Json).ok_or_else(|| Problem::internal("a contact without itself"));
         }
@@ -415,17 +397,11 @@ pub(super) async fn contact(
 }
 
 /// GET one conversation.
-pub(super) async fn one(
-    State(api): State<Api>,
-    Path((tenant, conversation)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<Conversation>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    let id = gate::conversation(&conversation)?;
-    Query::read(query.as_deref(), &[])?;
-    let view = resident(&api, tenant, id).await?;
-    let names = Names::read(&api, tenant).await?;
+pub(super) async fn one(Path((tenant, conversation)): Path<(String, String)>, asked: Asked) -> Result<Json<Conversation>, Problem> {
+    let (tenant, _) = asked.read_at(Permission::ReadFloor, &tenant, &[])?;
+    let (api, id) = (&asked.api, gate::conversation(&conversation)?);
+    let view = resident(api, tenant, id).await?;
+    let names = Names::read(api, tenant).await?;
     Ok(Json(row(&view, &names)))
 }
 
@@ -440,17 +416,15 @@ async fn resident(api: &Api, tenant: TenantId, id: ConversationId) -> Result<Con
 
 /// GET a page of a conversation's transcript.
 pub(super) async fn messages(
-    State(api): State<Api>,
     Path((tenant, conversation)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asked: Asked,
 ) -> Result<Json<TranscriptPage>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadTranscripts, &tenant)?;
-    let query = Query::read(query.as_deref(), &["after", "max"])?;
+    let (tenant, query) = asked.read_at(Permission::ReadTranscripts, &tenant, &["after", "max"])?;
+    let api = &asked.api;
     let after = query.integer("after", 0..=u64::from(u32::MAX), 0)? as u32;
     let max = query.integer("max", 1..=PAGE_MAX, 100)? as usize;
     let id = gate::conversation(&conversation)?;
-    let names = Names::read(&api, tenant).await.unwrap_or_default();
+    let names = Names::read(api, tenant).await.unwrap_or_default();
     let items = match api.node().transcript(tenant, id, after, max).await {
         Ok(items) => items,
         Err(PortError::Unknown) => return Err(Problem::unknown_conversation()),
@@ -536,46 +510,12 @@ fn request(fields: &Fields) -> Result<ContactRequest, Problem> {
     Ok(request)
 }
 
-/// A write that was let in: who, where, under which key, with which body.
-pub(super) struct Ready {
-    pub(super) tenant: TenantId,
-    pub(super) key: idempotency::Key,
-    pub(super) body: Bytes,
-}
-
-/// What every act passes before it is read.
-pub(super) async fn ready(
-    api: &Api,
-    scope: Permission,
-    tenant: &str,
-    path: &str,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Ready, Problem> {
-    let (grant, tenant) = api.allow_at(headers, scope, tenant)?;
-    Query::read(query, &[])?;
-    let key = idempotency::required(headers, &grant.name, &format!("{}/{path}", tenant.0))?;
-    gate::content_type(headers, &["application/json"])?;
-    let body = gate::body(headers, body, ACT_BYTES_MAX).await?;
-    Ok(Ready { tenant, key, body })
-}
-
 /// POST conversations: begins a contact.
-pub(super) async fn begin(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let ready = match ready(&api, Permission::ActAsCustomer, &tenant, "conversations", query.as_deref(), &headers, body).await {
-        Ok(ready) => ready,
-        Err(problem) => return problem.into_response(),
-    };
-    let claim = api.answers().claim_key(ready.key, &headers, &ready.body);
-    link(&api, &ready, &headers);
-    once(claim, async {
+pub(super) async fn begin(Path(tenant): Path<String>, sent: Sent) -> Result<Response, Problem> {
+    let (tenant, key, ready) = sent.keyed_at(Permission::ActAsCustomer, &tenant, "conversations", ACT_BYTES_MAX).await?;
+    link(&ready, tenant, key);
+    let api = &ready.api;
+    let act = async {
         let fields = Fields::read(&ready.body)?;
         let account = AccountId(fields.integer("account", 1..=i64::from(u32::MAX), None)? as u32);
         let customer = fields.text("customer", 1..=CUSTOMER_BYTES_MAX)?;
@@ -585,25 +525,25 @@ pub(super) async fn begin(
         let inbound = Inbound {
             account,
             conversation: idempotency::conversation_of(account, &customer),
-            event: ready.key.event(),
-            customer: idempotency::customer_of(ready.tenant, &customer),
+            event: key.event(),
+            customer: idempotency::customer_of(tenant, &customer),
             known_n: 0,
             act: InboundAct::Leave,
         };
-        let n = accepted(&api, ready.tenant, inbound, &Act::Begin { with, request }).await?;
-        let contact = begun(&api, ready.tenant, inbound.conversation, n).await?;
+        let n = accepted(api, tenant, inbound, &Act::Begin { with, request }).await?;
+        let contact = begun(api, tenant, inbound.conversation, n).await?;
         let begun = Begun { conversation: id_text(inbound.conversation), contact: contact.map(|id| id.0.to_string()), n };
         Ok(Answer::of(StatusCode::CREATED, &begun))
-    })
-    .await
+    };
+    ready.once_by(key, act).await
 }
 
 /// The caller's trace, kept before the event goes its way: the contact that it may begin links to it.
-fn link(api: &Api, ready: &Ready, headers: &HeaderMap) {
-    if let Some(traces) = api.node().traces()
-        && let Some(header) = headers.get("traceparent").and_then(|value| value.to_str().ok())
+fn link(ready: &Ready, tenant: TenantId, key: Key) {
+    if let Some(traces) = ready.api.node().traces()
+        && let Some(header) = ready.headers.get("traceparent").and_then(|value| value.to_str().ok())
     {
-        traces.link(ready.tenant, ready.key.event(), header);
+        traces.link(tenant, key.event(), header);
     }
 }
 
@@ -629,79 +569,43 @@ async fn accepted(api: &Api, tenant: TenantId, inbound: Inbound<'_>, act: &Act) 
 
 /// One act in a conversation that is there.
 async fn act(
-    api: Api,
     (tenant, conversation): (String, String),
     name: &str,
-    query: Option<String>,
-    headers: HeaderMap,
-    body: Body,
+    sent: Sent,
     read: impl FnOnce(&Fields) -> Result<Act, Problem>,
-) -> Response {
-    let prepared = async {
-        let id = gate::conversation(&conversation);
-        // One spelling of the path, however many zeros stand before the id.
-        let path = format!("conversations/{:x}/{name}", id.as_ref().map_or(0, |id| id.0));
-        let ready = ready(&api, Permission::ActAsCustomer, &tenant, &path, query.as_deref(), &headers, body).await?;
-        Ok((id?, ready))
-    };
-    let (id, ready) = match prepared.await {
-        Ok(prepared) => prepared,
-        Err(problem) => return Problem::into_response(problem),
-    };
-    let claim = api.answers().claim_key(ready.key, &headers, &ready.body);
-    link(&api, &ready, &headers);
-    once(claim, async {
+) -> Result<Response, Problem> {
+    let id = gate::conversation(&conversation);
+    // One spelling of the path, however many zeros stand before the id.
+    let path = format!("conversations/{:x}/{name}", id.as_ref().map_or(0, |id| id.0));
+    let (tenant, key, ready) = sent.keyed_at(Permission::ActAsCustomer, &tenant, &path, ACT_BYTES_MAX).await?;
+    link(&ready, tenant, key);
+    let (id, api) = (id?, &ready.api);
+    let act = async {
         let fields = Fields::read(&ready.body)?;
         let act = read(&fields)?;
         fields.end()?;
-        let view = resident(&api, ready.tenant, id).await?;
-        let inbound = Inbound {
-            account: view.account,
-            conversation: id,
-            event: ready.key.event(),
-            customer: view.customer,
-            known_n: 0,
-            act: InboundAct::Leave,
-        };
-        let n = accepted(&api, ready.tenant, inbound, &act).await?;
+        let view = resident(api, tenant, id).await?;
+        let (account, customer) = (view.account, view.customer);
+        let inbound = Inbound { account, conversation: id, event: key.event(), customer, known_n: 0, act: InboundAct::Leave };
+        let n = accepted(api, tenant, inbound, &act).await?;
         Ok(Answer::of(StatusCode::OK, &Taken { conversation: id_text(id), n }))
-    })
-    .await
+    };
+    ready.once_by(key, act).await
 }
 
 /// POST a message of the customer.
-pub(super) async fn message(
-    State(api): State<Api>,
-    Path(path): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let read = |fields: &Fields| Ok(Act::Message { text: fields.prose("text", 1..=BODY_BYTES_MAX)? });
-    act(api, path, "messages", query, headers, body, read).await
+pub(super) async fn message(Path(path): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    act(path, "messages", sent, |fields| Ok(Act::Message { text: fields.prose("text", 1..=BODY_BYTES_MAX)? })).await
 }
 
 /// POST the customer's wish for an agent.
-pub(super) async fn request_agent(
-    State(api): State<Api>,
-    Path(path): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let read = |fields: &Fields| Ok(Act::RequestAgent { request: request(fields)? });
-    act(api, path, "request-agent", query, headers, body, read).await
+pub(super) async fn request_agent(Path(path): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    act(path, "request-agent", sent, |fields| Ok(Act::RequestAgent { request: request(fields)? })).await
 }
 
 /// POST that the customer leaves.
-pub(super) async fn leave(
-    State(api): State<Api>,
-    Path(path): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    act(api, path, "leave", query, headers, body, |_| Ok(Act::Leave)).await
+pub(super) async fn leave(Path(path): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    act(path, "leave", sent, |_| Ok(Act::Leave)).await
 }
 
 /// What waits in each queue: the earliest beginning of a wait.

@@ -89,6 +89,18 @@ pub const ACTS: &[Act] = &[
     act("POST", "/v1/tenants/{tenant}/webhooks/{id}/dead-letters/{event}/resend", "webhook.resend", Permission::ManageWebhooks),
 ];
 
+/// Routes that change something and are not in [`ACTS`], each with its reason.
+pub const UNRECORDED: &[(&str, &str, &str)] = &[
+    ("POST", "/v1/tenants/{tenant}/conversations", CUSTOMER),
+    ("POST", "/v1/tenants/{tenant}/conversations/{conversation}/messages", CUSTOMER),
+    ("POST", "/v1/tenants/{tenant}/conversations/{conversation}/request-agent", CUSTOMER),
+    ("POST", "/v1/tenants/{tenant}/conversations/{conversation}/leave", CUSTOMER),
+    ("POST", "/v1/tenants/{tenant}/policy/validate", "a policy is tried and nothing changes"),
+];
+
+const CUSTOMER: &str =
+    "a customer's act: it is an entry of the log and an item of the transcript, and a customer never waits for the audit";
+
 /// What a handler adds to the record of its act's outcome: names, ids and hashes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Details(pub Vec<(&'static str, String)>);
@@ -273,6 +285,46 @@ mod tests {
             assert!(find(&Method::from_bytes(act.method.as_bytes()).expect("a method"), act.path).is_some());
         }
         assert!(find(&Method::GET, "/v1/drain").is_none());
+    }
+
+    /// What is missing or too much between what is served and what is recorded.
+    fn faults(served: &[(String, &str, Option<Permission>)], acts: &[Act], unrecorded: &[(&str, &str, &str)]) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (method, path, need) in served {
+            let act = acts.iter().find(|act| act.method == method && act.path == *path);
+            let reasons = unrecorded.iter().filter(|(m, p, _)| m == method && p == path).count();
+            match (act, reasons) {
+                (Some(act), 0) if Some(act.need) == *need => {}
+                (Some(act), 0) => faults.push(format!("{method} {path}: recorded for {}, served for {need:?}", act.need)),
+                (None, 0) if method != "GET" => {
+                    faults.push(format!("{method} {path}: neither in ACTS nor, with a reason, in UNRECORDED"))
+                }
+                (None, 0 | 1) => {}
+                _ => faults.push(format!("{method} {path}: both recorded and excused")),
+            }
+        }
+        let is_served = |method: &str, path: &str| served.iter().any(|(m, p, _)| m == method && *p == path);
+        let rows = acts.iter().map(|act| (act.method, act.path)).chain(unrecorded.iter().map(|(m, p, _)| (*m, *p)));
+        faults.extend(rows.filter(|(m, p)| !is_served(m, p)).map(|(m, p)| format!("{m} {p}: nothing is served there")));
+        faults
+    }
+
+    #[test]
+    fn whatever_changes_something_is_recorded_or_says_why_not() {
+        let served: Vec<_> = super::super::operations::all().iter().map(super::super::op::Op::facts).collect();
+        assert!(served.iter().filter(|(method, ..)| method != "GET").count() > 20, "{served:?}");
+        assert_eq!(faults(&served, ACTS, UNRECORDED), Vec::<String>::new());
+        assert!(UNRECORDED.iter().all(|(_, _, reason)| reason.len() > 20), "a reason is a sentence");
+        // The check can say no: each row of ACTS left out, each excuse left out, a wrong permission, a row of nothing.
+        for gone in 0..ACTS.len() {
+            let fewer: Vec<_> = ACTS.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, act)| *act).collect();
+            let is_read = ACTS[gone].method == "GET";
+            assert_eq!(faults(&served, &fewer, UNRECORDED).len(), usize::from(!is_read), "{:?}", ACTS[gone]);
+        }
+        assert_eq!(faults(&served, ACTS, &UNRECORDED[1..]).len(), 1);
+        assert_eq!(faults(&served, ACTS, &[UNRECORDED, &[("PUT", "/v1/nowhere", "")]].concat()).len(), 1);
+        let other = [act("POST", "/v1/drain", "node.drain", Permission::ReadFigures)];
+        assert_eq!(faults(&served, &[&other, &ACTS[1..]].concat(), UNRECORDED).len(), 1);
     }
 
     #[test]

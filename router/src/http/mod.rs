@@ -7,6 +7,7 @@
 //!
 //! Drive it: [`router`] with an [`Api`]; [`openapi_text`] for the document. Guide: `docs/api/README.md`.
 
+mod asked;
 mod conversations;
 mod document;
 mod edge;
@@ -34,7 +35,7 @@ mod webhooks;
 pub use conversations::{ACT_BYTES_MAX, CUSTOMER_BYTES_MAX};
 pub use document::{openapi, openapi_text};
 pub use gate::QUERY_BYTES_MAX;
-pub use guard::{ACTS, Act, REFUSED_MAX, REFUSED_WINDOW, Security};
+pub use guard::{ACTS, Act, REFUSED_MAX, REFUSED_WINDOW, Security, UNRECORDED};
 pub use idempotency::{KEPT_FOR, KEY_BYTES_MAX, KEYS_MAX};
 pub use json::{DEPTH_MAX, Fields, VALUES_MAX};
 pub use pages::problem_markdown;
@@ -200,32 +201,6 @@ async fn no_route() -> Response {
 
 async fn no_method() -> Response {
     Problem::of("method", "see the Allow header").into_response()
-}
-
-/// Answers a write with what was kept for its key, or does it and keeps the answer.
-async fn once<F>(claim: Result<idempotency::Claim, Problem>, act: F) -> Response
-where
-    F: Future<Output = Result<idempotency::Answer, Problem>>,
-{
-    let held = match claim {
-        Err(problem) => return problem.into_response(),
-        Ok(idempotency::Claim::Done(answer)) => return shown(answer, true),
-        Ok(idempotency::Claim::Free) => None,
-        Ok(idempotency::Claim::First(held)) => Some(held),
-    };
-    match act.await {
-        Ok(answer) => {
-            if let Some(held) = held {
-                held.finish(&answer);
-            }
-            shown(answer, false)
-        }
-        Err(problem) => {
-            // Not kept: nothing was done, and what is refused now may be taken later.
-            drop(held);
-            problem.into_response()
-        }
-    }
 }
 
 fn shown(answer: idempotency::Answer, is_repeat: bool) -> Response {

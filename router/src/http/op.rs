@@ -163,6 +163,12 @@ impl Op {
         self
     }
 
+    /// A named shape that others refer to.
+    pub(super) fn shape(mut self, name: &str, shape: RefOr<Schema>) -> Self {
+        self.schemas.push((name.to_owned(), shape));
+        self
+    }
+
     /// It reads text of these types.
     pub(super) fn reads_text(mut self, kinds: &[&'static str], schema: RefOr<Schema>) -> Self {
         self.bodies.extend(kinds.iter().map(|kind| (*kind, schema.clone())));
@@ -206,6 +212,20 @@ impl Op {
         T::schemas(&mut self.schemas);
         self.schemas.push((name.clone(), T::schema()));
         RefOr::Ref(Ref::from_schema_name(name))
+    }
+
+    /// Method, path and permission.
+    #[cfg(test)]
+    pub(super) fn facts(&self) -> (String, &'static str, Option<Permission>) {
+        let method = match self.method {
+            HttpMethod::Get => "GET",
+            HttpMethod::Put => "PUT",
+            HttpMethod::Post => "POST",
+            HttpMethod::Patch => "PATCH",
+            HttpMethod::Delete => "DELETE",
+            _ => "other",
+        };
+        (method.to_owned(), self.path, self.need)
     }
 
     /// Mounts it.

@@ -34,23 +34,29 @@ pub(super) fn all() -> Vec<Op> {
 /// Tokens, the audit, sign-in.
 fn guarded() -> Vec<Op> {
     let object = || Some(("application/json", anything()));
-    let role = || shape::words(&Role::ALL.map(Role::word));
-    let create = [
-        ("name", true, shape::line(1, NAME)),
-        ("role", true, role()),
-        ("tenant", false, integer(0, u64::from(u32::MAX))),
-        ("seat", false, pattern("^([1-9][0-9]{0,18})?$")),
-        ("life_s", false, integer(LIFE_S_MIN, LIFE_S_MAX)),
-    ];
+    let token = |role: RefOr<Schema>, places: Vec<(&'static str, bool, RefOr<Schema>)>| {
+        let mut fields = vec![("name", true, shape::line(1, NAME)), ("role", true, role)];
+        fields.extend(places);
+        fields.push(("life_s", false, integer(LIFE_S_MIN, LIFE_S_MAX)));
+        shape::object(&fields)
+    };
+    let words: Vec<_> = Role::ALL.into_iter().filter(|role| *role != Role::Agent).map(Role::word).collect();
+    let staff = token(shape::words(&words), vec![("tenant", false, integer(0, u64::from(u32::MAX)))]);
+    let place = vec![("tenant", true, integer(1, u64::from(u32::MAX))), ("seat", true, pattern(shape::decimal(u64::MAX)))];
+    let agent = token(shape::words(&[Role::Agent.word()]), place);
+    let by_role = Role::ALL.map(|role| (role.word(), if role == Role::Agent { "CreateAgentToken" } else { "CreateStaffToken" }));
     let rotate = [("grace_s", false, integer(0, GRACE_S_MAX))];
     let draw = [("life_s", false, integer(LIFE_S_MIN, DESK_LIFE_S_MAX))];
     vec![
         Op::post("/v1/tokens", tokens::create)
             .named("access", "createToken", "Makes an API token")
-            .says("Its text is in this answer and nowhere else. Nobody makes a token that may more than the maker.")
+            .says("Its text is in this answer and nowhere else. Nobody makes a token that may more than the maker. An agent's token names its tenant and \
+                   seat; any other names no seat, and without a tenant (or with 0) it reaches the whole node.")
             .needs(Permission::ManageTokens)
             .keyed(false)
-            .reads("CreateToken", shape::object(&create))
+            .shape("CreateStaffToken", staff)
+            .shape("CreateAgentToken", agent)
+            .reads("CreateToken", shape::one_of_by("role", &by_role))
             .answer(201, "The token.", object())
             .problems(&["too-many-tokens", "unknown-tenant", "audit-failed", "no-such-route"]),
         Op::get("/v1/tokens", tokens::list)

@@ -3,10 +3,11 @@
 //! `If-Match` makes an activation conditional on the policy it replaces: 412 when another one is active, 409 when another
 //! activation is under way. `?dry_run=true` checks and changes nothing. It refuses to know what a policy means.
 
+use super::asked::once;
 use super::gate::{self, Query};
 use super::idempotency::Answer;
 use super::problem::Problem;
-use super::{Api, once, shape};
+use super::{Api, shape};
 use crate::auth::Permission;
 use crate::node::{ActivateError, IfActive, PolicyText};
 use axum::Json;
@@ -66,16 +67,11 @@ pub(super) async fn write(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    match prepared(&api, &tenant, query.as_deref(), &headers, body).await {
-        Ok(ready) => {
-            let path = format!("{}/policy?{}", ready.tenant.0, ready.dry_run);
-            let claim = api.answers().claim(&headers, &ready.holder, &path, ready.text.as_bytes());
-            let act = activate(&api, ready.tenant, ready.text, ready.expected, ready.dry_run);
-            once(claim, act).await
-        }
-        Err(problem) => problem.into_response(),
-    }
+) -> Result<Response, Problem> {
+    let ready = prepared(&api, &tenant, query.as_deref(), &headers, body).await?;
+    let path = format!("{}/policy?{}", ready.tenant.0, ready.dry_run);
+    let claim = api.answers().claim(&headers, &ready.holder, &path, ready.text.as_bytes())?;
+    once(claim, activate(&api, ready.tenant, ready.text, ready.expected, ready.dry_run)).await
 }
 
 struct Prepared {

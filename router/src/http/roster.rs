@@ -4,19 +4,19 @@
 //! that no question is long. Ids of 64 bits are decimal text in JSON, because not every reader has integers of that size.
 //! It refuses to know how a profile is encoded and what it does.
 
+use super::asked::{Asked, Sent};
 use super::conversations::PAGE_MAX;
-use super::gate::{self, Query};
+use super::gate;
 use super::idempotency::Answer;
 use super::json::Fields;
 use super::names::Names;
 use super::problem::Problem;
-use super::{Api, once, shape};
+use super::{Api, shape};
 use crate::auth::Permission;
 use axum::Json;
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -40,73 +40,29 @@ pub const UNITS_MAX: i64 = 64;
 pub(super) const COST_MAX_MS: i64 = 1 << 31;
 
 /// PUT an agent.
-pub(super) async fn agent(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let scope = Permission::WriteRoster;
-    let ready = write(&api, scope, &tenant, query.as_deref(), &headers, body).await;
-    let ready = ready.and_then(|ready| Ok((gate::id::<u64>("agent", &id)?, ready)));
-    let (id, ready) = match ready {
-        Ok(ready) => ready,
-        Err(problem) => return problem.into_response(),
-    };
-    let claim = api.answers().claim(&headers, &ready.holder, &format!("{}/agents/{id}", ready.tenant.0), &ready.body);
-    once(claim, async {
+pub(super) async fn agent(Path((tenant, id)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    let (tenant, ready) = sent.json_at(Permission::WriteRoster, &tenant, PROFILE_BYTES_MAX).await?;
+    let id = gate::id::<u64>("agent", &id)?;
+    let act = async {
         let profile = read_agent(&ready.body)?;
         let bytes = payload::agent(&profile);
-        admin(&api, ready.tenant, Admin::Agent { seat: SeatId(id), profile: &bytes }).await?;
-        Ok(Answer { status: StatusCode::OK, etag: None, body: json!({ "seat": id.to_string(), "name": profile.name }) })
-    })
-    .await
+        admin(&ready.api, tenant, Admin::Agent { seat: SeatId(id), profile: &bytes }).await?;
+        Ok(Answer::of(StatusCode::OK, &json!({ "seat": id.to_string(), "name": profile.name })))
+    };
+    ready.once(&format!("{}/agents/{id}", tenant.0), act).await
 }
 
 /// PUT an account.
-pub(super) async fn account(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let ready = write(&api, Permission::WriteAccounts, &tenant, query.as_deref(), &headers, body).await;
-    let ready = ready.and_then(|ready| Ok((gate::id::<u32>("account", &id)?, ready)));
-    let (id, ready) = match ready {
-        Ok(ready) => ready,
-        Err(problem) => return problem.into_response(),
-    };
-    let claim = api.answers().claim(&headers, &ready.holder, &format!("{}/accounts/{id}", ready.tenant.0), &ready.body);
-    once(claim, async {
+pub(super) async fn account(Path((tenant, id)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    let (tenant, ready) = sent.json_at(Permission::WriteAccounts, &tenant, PROFILE_BYTES_MAX).await?;
+    let id = gate::id::<u32>("account", &id)?;
+    let act = async {
         let profile = read_account(&ready.body)?;
         let bytes = payload::account(&profile);
-        admin(&api, ready.tenant, Admin::Account { account: AccountId(id), profile: &bytes }).await?;
-        Ok(Answer { status: StatusCode::OK, etag: None, body: json!({ "account": id, "name": profile.name }) })
-    })
-    .await
-}
-
-struct Ready {
-    holder: String,
-    tenant: TenantId,
-    body: Bytes,
-}
-
-async fn write(
-    api: &Api,
-    scope: Permission,
-    tenant: &str,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Ready, Problem> {
-    let (grant, tenant) = api.allow_at(headers, scope, tenant)?;
-    Query::read(query, &[])?;
-    gate::content_type(headers, &["application/json"])?;
-    let body = gate::body(headers, body, PROFILE_BYTES_MAX).await?;
-    Ok(Ready { holder: grant.name, tenant, body })
+        admin(&ready.api, tenant, Admin::Account { account: AccountId(id), profile: &bytes }).await?;
+        Ok(Answer::of(StatusCode::OK, &json!({ "account": id, "name": profile.name })))
+    };
+    ready.once(&format!("{}/accounts/{id}", tenant.0), act).await
 }
 
 fn read_agent(body: &[u8]) -> Result<AgentProfile, Problem> {
@@ -244,14 +200,9 @@ fn agent_of(view: AgentView, names: &Names) -> Agent {
 }
 
 /// GET the roster, by id, a page at a time.
-pub(super) async fn agents(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<AgentPage>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    let query = Query::read(query.as_deref(), &["after", "max"])?;
+pub(super) async fn agents(Path(tenant): Path<String>, asked: Asked) -> Result<Json<AgentPage>, Problem> {
+    let (tenant, query) = asked.read_at(Permission::ReadFloor, &tenant, &["after", "max"])?;
+    let api = &asked.api;
     let after = query.after()?;
     let max = query.integer("max", 1..=PAGE_MAX, 100)? as usize;
     let views = api.node().query(tenant, move |machine| {
@@ -263,25 +214,19 @@ pub(super) async fn agents(
         (of, views)
     });
     let (of, views) = views.await.map_err(|error| Problem::of_port(&error))?;
-    let names = Names::read(&api, tenant).await?;
+    let names = Names::read(api, tenant).await?;
     let next = if views.len() == max { views.last().map(|view| view.seat.0.to_string()) } else { None };
     let agents = views.into_iter().map(|view| agent_of(view, &names)).collect();
     Ok(Json(AgentPage { tenant: tenant.0, of, agents, next }))
 }
 
 /// GET one agent.
-pub(super) async fn read_one_agent(
-    State(api): State<Api>,
-    Path((tenant, agent)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<Agent>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    let id = SeatId(gate::id("agent", &agent)?);
-    Query::read(query.as_deref(), &[])?;
+pub(super) async fn read_one_agent(Path((tenant, agent)): Path<(String, String)>, asked: Asked) -> Result<Json<Agent>, Problem> {
+    let (tenant, _) = asked.read_at(Permission::ReadFloor, &tenant, &[])?;
+    let (api, id) = (&asked.api, SeatId(gate::id("agent", &agent)?));
     let view = api.node().query(tenant, move |machine| machine.agent(id)).await.map_err(|error| Problem::of_port(&error))?;
     let view = view.ok_or_else(|| Problem::not_found("unknown-agent", "the roster has no agent with this id"))?;
-    Ok(Json(agent_of(view, &Names::read(&api, tenant).await?)))
+    Ok(Json(agent_of(view, &Names::read(api, tenant).await?)))
 }
 
 fn account_of(view: &AccountView, names: &Names) -> Account {
@@ -293,48 +238,35 @@ fn account_of(view: &AccountView, names: &Names) -> Account {
 }
 
 /// GET the channel accounts.
-pub(super) async fn accounts(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<AccountList>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    Query::read(query.as_deref(), &[])?;
+pub(super) async fn accounts(Path(tenant): Path<String>, asked: Asked) -> Result<Json<AccountList>, Problem> {
+    let (tenant, _) = asked.read_at(Permission::ReadFloor, &tenant, &[])?;
+    let api = &asked.api;
     let views = api.node().query(tenant, |machine| machine.accounts()).await.map_err(|error| Problem::of_port(&error))?;
-    let names = Names::read(&api, tenant).await?;
+    let names = Names::read(api, tenant).await?;
     Ok(Json(AccountList { tenant: tenant.0, accounts: views.iter().map(|view| account_of(view, &names)).collect() }))
 }
 
 /// GET one channel account.
 pub(super) async fn read_one_account(
-    State(api): State<Api>,
     Path((tenant, account)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asked: Asked,
 ) -> Result<Json<Account>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    let id = AccountId(gate::id("account", &account)?);
-    Query::read(query.as_deref(), &[])?;
+    let (tenant, _) = asked.read_at(Permission::ReadFloor, &tenant, &[])?;
+    let (api, id) = (&asked.api, AccountId(gate::id("account", &account)?));
     let views = api.node().query(tenant, |machine| machine.accounts()).await.map_err(|error| Problem::of_port(&error))?;
     let view = views.iter().find(|view| view.account == id);
     let view = view.ok_or_else(|| Problem::not_found("unknown-account", "the tenant has no such channel account"))?;
-    Ok(Json(account_of(view, &Names::read(&api, tenant).await?)))
+    Ok(Json(account_of(view, &Names::read(api, tenant).await?)))
 }
 
 /// GET the queues: who waits, and who could serve. O(resident conversations), in short questions.
-pub(super) async fn queues(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<QueueList>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    Query::read(query.as_deref(), &[])?;
-    let oldest = super::conversations::oldest(&api, tenant).await?;
+pub(super) async fn queues(Path(tenant): Path<String>, asked: Asked) -> Result<Json<QueueList>, Problem> {
+    let (tenant, _) = asked.read_at(Permission::ReadFloor, &tenant, &[])?;
+    let api = &asked.api;
+    let oldest = super::conversations::oldest(api, tenant).await?;
     let question = api.node().query(tenant, |machine| (machine.queues(), machine.supply(), machine.ledger(), machine.now()));
     let (views, supply, ledger, now) = question.await.map_err(|error| Problem::of_port(&error))?;
-    let names = Names::read(&api, tenant).await?;
+    let names = Names::read(api, tenant).await?;
     let mut supply: BTreeMap<QueueName, _> = supply.into_iter().map(|(queue, offered, who)| (queue, (offered, who))).collect();
     let queues = views.iter().map(|view| {
         let (offered, who) = supply.remove(&view.queue).unwrap_or_default();

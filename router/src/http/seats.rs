@@ -5,19 +5,19 @@
 //! the event stream. A seat driven over HTTP has no connection that could be cut, so no lease runs while the node does; after a
 //! restart it gets the lease of any signed-in seat. It refuses to know who is offered what.
 
-use super::conversations::{PAGE_MAX, ready};
-use super::gate::{self, Query};
+use super::asked::{Asked, Sent};
+use super::conversations::{ACT_BYTES_MAX, PAGE_MAX};
+use super::gate;
 use super::idempotency::{self, Answer};
 use super::json::Fields;
 use super::names::Names;
 use super::problem::Problem;
-use super::{Api, once, shape};
+use super::shape;
 use crate::auth::Permission;
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use std::collections::HashMap;
 use tidegate_model::ids::{ClaimId, OfferId, SeatId};
@@ -140,14 +140,9 @@ pub(super) struct Commanded {
 }
 
 /// GET the seats, by id, a page at a time.
-pub(super) async fn list(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<SeatPage>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    let query = Query::read(query.as_deref(), &["after", "max"])?;
+pub(super) async fn list(Path(tenant): Path<String>, asked: Asked) -> Result<Json<SeatPage>, Problem> {
+    let (tenant, query) = asked.read_at(Permission::ReadFloor, &tenant, &["after", "max"])?;
+    let api = &asked.api;
     let after = query.after()?;
     let max = query.integer("max", 1..=PAGE_MAX, PAGE_MAX)? as usize;
     let views = api.node().query(tenant, move |machine| {
@@ -174,15 +169,9 @@ pub(super) async fn list(
 }
 
 /// GET one seat with its offers and claims.
-pub(super) async fn one(
-    State(api): State<Api>,
-    Path((tenant, seat)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<SeatDetail>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadFloor, &tenant)?;
-    let id = SeatId(gate::id("seat", &seat)?);
-    Query::read(query.as_deref(), &[])?;
+pub(super) async fn one(Path((tenant, seat)): Path<(String, String)>, asked: Asked) -> Result<Json<SeatDetail>, Problem> {
+    let (tenant, _) = asked.read_at(Permission::ReadFloor, &tenant, &[])?;
+    let (api, id) = (&asked.api, SeatId(gate::id("seat", &seat)?));
     let question = api.node().query(tenant, move |machine| {
         let view = machine.seats().into_iter().find(|view| view.seat == id)?;
         Some((view, machine.agent(id)?, machine.seat_snapshot(id)?))
@@ -191,7 +180,7 @@ pub(super) async fn one(
     let Some((view, agent, snapshot)) = found else {
         return Err(Problem::not_found("unknown-seat", "the roster has no agent with this id"));
     };
-    let names = Names::read(&api, tenant).await?;
+    let names = Names::read(api, tenant).await?;
     let offers = snapshot.offers.iter().map(|offer| Offer {
         offer: offer.offer.0.to_string(),
         contact: offer.contact.0.to_string(),
@@ -310,31 +299,18 @@ pub(super) fn command_shape() -> RefOr<Schema> {
 }
 
 /// POST a command of a seat.
-pub(super) async fn command(
-    State(api): State<Api>,
-    Path((tenant, seat)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let prepared = async {
-        let path = format!("seats/{seat}/commands");
-        let ready = ready(&api, Permission::ActAtAnySeat, &tenant, &path, query.as_deref(), &headers, body).await?;
-        Ok((SeatId(gate::id("seat", &seat)?), ready))
-    };
-    let (seat, ready) = match prepared.await {
-        Ok(prepared) => prepared,
-        Err(problem) => return Problem::into_response(problem),
-    };
-    let claim = api.answers().claim_key(ready.key, &headers, &ready.body);
-    once(claim, async {
+pub(super) async fn command(Path((tenant, seat)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    let path = format!("seats/{seat}/commands");
+    let (tenant, key, ready) = sent.keyed_at(Permission::ActAtAnySeat, &tenant, &path, ACT_BYTES_MAX).await?;
+    let seat = SeatId(gate::id("seat", &seat)?);
+    let act = async {
         let act = read(&Fields::read(&ready.body)?)?;
         let act = match &act {
             Act::Plain(act) => *act,
             Act::Send { claim, text } => SeatAct::Send { claim: *claim, body: text.as_bytes() },
         };
-        let input = SeatInput { seat, command: ready.key.command(), act };
-        let outcome = api.node().command(ready.tenant, input).await.map_err(|error| Problem::of_port(&error))?;
+        let input = SeatInput { seat, command: key.command(), act };
+        let outcome = ready.api.node().command(tenant, input).await.map_err(|error| Problem::of_port(&error))?;
         let (contact, n) = match outcome {
             Outcome::Done { contact, n } => ((!contact.is_none()).then(|| contact.0.to_string()), (n != 0).then_some(n)),
             Outcome::Duplicate { n } => (None, (n != 0).then_some(n)),
@@ -342,6 +318,6 @@ pub(super) async fn command(
             other => return Err(Problem::of_outcome(other).unwrap_or_else(|| Problem::internal("a refusal that is none"))),
         };
         Ok(Answer::of(StatusCode::OK, &Commanded { seat: seat.0.to_string(), contact, n }))
-    })
-    .await
+    };
+    ready.once_by(key, act).await
 }

@@ -4,10 +4,11 @@
 //! the contract check (`./verify contract`) tries both. Ids of 64 bits are decimal text, without sign and leading zeros.
 
 use std::fmt::Write as _;
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+    AdditionalProperties, ArrayBuilder, Discriminator, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType,
+    Type,
 };
+use utoipa::openapi::{Ref, RefOr};
 
 /// Texts of one line: no control characters.
 pub(super) const LINE: &str = r"^[^\u0000-\u001F\u007F-\u009F]*$";
@@ -129,6 +130,17 @@ pub(super) fn switch() -> RefOr<Schema> {
 pub(super) fn one_of(shapes: Vec<RefOr<Schema>>) -> RefOr<Schema> {
     let one = shapes.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item);
     RefOr::T(Schema::OneOf(one.build()))
+}
+
+/// One of some named shapes, told apart by the word in a field: (word, name of the shape).
+pub(super) fn one_of_by(field: &str, words: &[(&str, &str)]) -> RefOr<Schema> {
+    let mut names: Vec<_> = words.iter().map(|(_, name)| *name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let to = |name: &str| format!("#/components/schemas/{name}");
+    let one = names.iter().fold(OneOfBuilder::new(), |one, name| one.item(RefOr::<Schema>::Ref(Ref::from_schema_name(*name))));
+    let by = Discriminator::with_mapping(field, words.iter().map(|(word, name)| ((*word).to_owned(), to(name))));
+    RefOr::T(Schema::OneOf(one.discriminator(Some(by)).build()))
 }
 
 /// An Idempotency-Key.

@@ -13,13 +13,14 @@
 //! Idempotency-Key is answered with the same token's row and without its text. Writes are blocking and leave the runtime's
 //! threads alone. It refuses to know how tokens are kept.
 
+use super::Api;
+use super::asked::{Ready, Sent};
 use super::gate::{self, Query};
 use super::guard::{Details, Security};
 use super::idempotency::Answer;
 use super::json::Fields;
 use super::problem::Problem;
-use super::{Api, once};
-use crate::auth::{AdminGrant, GRACE_S_MAX, LIFE_S_MAX, LIFE_S_MIN, NewToken, Permission, Role, TokenView, TokensError};
+use crate::auth::{AdminGrant, GRACE_S_MAX, LIFE_S_MAX, LIFE_S_MIN, Minted, NewToken, Permission, Role, TokenView, TokensError};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -51,28 +52,28 @@ impl Api {
 }
 
 /// POST a token.
-pub(super) async fn create(State(api): State<Api>, RawQuery(query): RawQuery, headers: HeaderMap, body: Body) -> Response {
-    let read = async {
-        let (grant, security) = (api.grant(&headers, Permission::ManageTokens)?, api.secured()?);
-        Query::read(query.as_deref(), &[])?;
-        gate::content_type(&headers, &["application/json"])?;
-        let body = gate::body(&headers, body, BODY_BYTES_MAX).await?;
-        let new = new_token(&api, &grant, &body)?;
-        Ok::<_, Problem>((grant, security, body, new))
-    };
-    let (grant, security, body, new) = match read.await {
-        Ok(ready) => ready,
-        Err(problem) => return problem.into_response(),
-    };
-    let claim = api.answers().claim(&headers, &grant.name, "tokens", &body);
+pub(super) async fn create(sent: Sent) -> Result<Response, Problem> {
+    let (grant, security) = (sent.api.grant(&sent.headers, Permission::ManageTokens)?, sent.api.secured()?);
+    let ready = sent.json(grant, BODY_BYTES_MAX).await?;
+    let new = new_token(&ready.api, &ready.grant, &ready.body)?;
+    minted(&ready, "tokens", StatusCode::CREATED, move || security.tokens.create(&new)).await
+}
+
+/// Makes a text once: what is kept for the key is the token's row without it.
+async fn minted(
+    ready: &Ready,
+    path: &str,
+    status: StatusCode,
+    make: impl FnOnce() -> Result<Minted, TokensError> + Send + 'static,
+) -> Result<Response, Problem> {
     let mut text = None;
     let act = async {
-        let minted = blocking(move || security.tokens.create(&new)).await?;
+        let minted = blocking(make).await?;
         text = Some(minted.text);
-        Ok(Answer { status: StatusCode::CREATED, etag: None, body: json!(minted.view) })
+        Ok(Answer::of(status, &minted.view))
     };
-    let response = once(claim, act).await;
-    with_text(response, text).await
+    let response = ready.once(path, act).await?;
+    Ok(with_text(response, text).await)
 }
 
 /// GET the tokens within reach.
@@ -97,52 +98,21 @@ pub(super) async fn revoke(
 }
 
 /// POST a rotation.
-pub(super) async fn rotate(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let read = async {
-        let (grant, security) = known(&api, &headers, &id)?;
-        Query::read(query.as_deref(), &[])?;
-        gate::content_type(&headers, &["application/json"])?;
-        let body = gate::body(&headers, body, BODY_BYTES_MAX).await?;
-        let fields = Fields::read(&body)?;
-        let grace_s = fields.integer("grace_s", 0..=GRACE_S_MAX as i64, Some(0))?;
-        fields.end()?;
-        Ok::<_, Problem>((grant, security, body, grace_s as u64))
-    };
-    let (grant, security, body, grace_s) = match read.await {
-        Ok(ready) => ready,
-        Err(problem) => return problem.into_response(),
-    };
-    let claim = api.answers().claim(&headers, &grant.name, &format!("tokens/{id}/rotate"), &body);
-    let mut text = None;
-    let act = async {
-        let minted = blocking(move || security.tokens.rotate(&id, grace_s)).await?;
-        text = Some(minted.text);
-        Ok(Answer { status: StatusCode::OK, etag: None, body: json!(minted.view) })
-    };
-    let response = once(claim, act).await;
-    with_text(response, text).await
+pub(super) async fn rotate(Path(id): Path<String>, sent: Sent) -> Result<Response, Problem> {
+    let (grant, security) = known(&sent.api, &sent.headers, &id)?;
+    let ready = sent.json(grant, BODY_BYTES_MAX).await?;
+    let fields = Fields::read(&ready.body)?;
+    let grace_s = fields.integer("grace_s", 0..=GRACE_S_MAX as i64, Some(0))? as u64;
+    fields.end()?;
+    minted(&ready, &format!("tokens/{id}/rotate"), StatusCode::OK, move || security.tokens.rotate(&id, grace_s)).await
 }
 
 /// POST a desk token for a seat.
-pub(super) async fn seat(
-    State(api): State<Api>,
-    Path((tenant, seat)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let ((_, tenant), security) = (api.allow_at(&headers, Permission::IssueSeatTokens, &tenant)?, api.secured()?);
-    Query::read(query.as_deref(), &[])?;
+pub(super) async fn seat(Path((tenant, seat)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    let (tenant, ready) = sent.json_at(Permission::IssueSeatTokens, &tenant, BODY_BYTES_MAX).await?;
+    let (api, security) = (&ready.api, ready.api.secured()?);
     let seat = SeatId(gate::id::<u64>("seat", &seat)?);
-    gate::content_type(&headers, &["application/json"])?;
-    let body = gate::body(&headers, body, BODY_BYTES_MAX).await?;
-    let fields = Fields::read(&body)?;
+    let fields = Fields::read(&ready.body)?;
     let life_s = fields.integer("life_s", LIFE_S_MIN as i64..=DESK_LIFE_S_MAX as i64, Some(3_600))? as u64;
     fields.end()?;
     let is_there = api.node().query(tenant, move |machine| machine.seat_snapshot(seat).is_some()).await;
@@ -179,7 +149,7 @@ fn new_token(api: &Api, grant: &AdminGrant, body: &[u8]) -> Result<NewToken, Pro
     let words = Role::ALL.map(|role| (role.word(), role));
     let role = fields.word("role", &words, None)?;
     let tenant = fields.integer("tenant", 0..=i64::from(u32::MAX), Some(0))?;
-    let seat = fields.text("seat", 0..=20)?;
+    let seat = fields.opt_id("seat")?.map(SeatId);
     let life_s = fields.integer("life_s", LIFE_S_MIN as i64..=LIFE_S_MAX as i64, Some(LIFE_S_DEFAULT as i64))? as u64;
     fields.end()?;
     let tenant = u32::try_from(tenant).ok().filter(|id| *id != 0).map(TenantId);
@@ -193,7 +163,6 @@ fn new_token(api: &Api, grant: &AdminGrant, body: &[u8]) -> Result<NewToken, Pro
     if role != Role::Agent && !role.is_within(grant.role) {
         return Err(gate::forbidden(format!("the role {role} may do what {} may not", grant.role)));
     }
-    let seat = if seat.is_empty() { None } else { Some(SeatId(gate::id::<u64>("/seat", &seat)?)) };
     Ok(NewToken { name, role, tenant, seat, life_s })
 }
 
@@ -222,9 +191,8 @@ async fn blocking<T: Send + 'static>(change: impl FnOnce() -> Result<T, TokensEr
             let title = "There are too many tokens";
             Err(Problem::new("too-many-tokens", StatusCode::INSUFFICIENT_STORAGE, title, TokensError::TooMany.to_string()))
         }
-        Ok(Err(error @ (TokensError::Name | TokensError::Life | TokensError::Grace | TokensError::Seat))) => {
-            Err(Problem::field("", error.to_string()))
-        }
+        Ok(Err(error @ TokensError::Seat)) => Err(Problem::field("/seat", error.to_string())),
+        Ok(Err(error @ (TokensError::Name | TokensError::Life | TokensError::Grace))) => Err(Problem::field("", error.to_string())),
         Ok(Err(error)) => {
             tracing::error!(%error, "API tokens cannot be written");
             Err(Problem::internal("the tokens cannot be written; nothing has changed; see the node's log"))

@@ -10,20 +10,20 @@
 //! A secret is in the answer that makes it and nowhere else. Reading needs an operator (a URL may be half a secret), writing
 //! an administrator. It refuses to know how events are delivered.
 
-use super::gate::{self, Query};
+use super::asked::{Asked, Sent};
+use super::gate;
 use super::idempotency::Answer;
 use super::json::Fields;
 use super::problem::Problem;
-use super::{Api, once, shape as shapes};
+use super::{Api, shape as shapes};
 use crate::auth::Permission;
 use crate::cell::chain;
 use crate::events::{Body as Text, EventNo, Names, PATTERNS_MAX, cloud_event};
 use crate::webhook::{self, Draft, HookError, HookView, Letter, URL_BYTES_MAX, Webhooks};
 use axum::Json;
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_model::ids::TenantId;
@@ -47,41 +47,23 @@ pub(super) fn shape() -> RefOr<Schema> {
 }
 
 /// GET all of a tenant.
-pub(super) async fn list(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadWebhooks, &tenant)?;
-    Query::read(query.as_deref(), &[])?;
+pub(super) async fn list(Path(tenant): Path<String>, asked: Asked) -> Result<Json<Value>, Problem> {
+    let (tenant, _) = asked.read_at(Permission::ReadWebhooks, &tenant, &[])?;
     // At most 32 of a tenant: one page.
-    let rows: Vec<Value> = hooks(&api)?.list(tenant).iter().map(shown).collect();
+    let rows: Vec<Value> = hooks(&asked.api)?.list(tenant).iter().map(shown).collect();
     Ok(Json(json!({ "webhooks": rows, "next": null })))
 }
 
 /// GET one.
-pub(super) async fn read(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadWebhooks, &tenant)?;
-    Query::read(query.as_deref(), &[])?;
-    let view = hooks(&api)?.view(tenant, gate::id("id", &id)?).map_err(|error| problem(&error))?;
+pub(super) async fn read(Path((tenant, id)): Path<(String, String)>, asked: Asked) -> Result<Json<Value>, Problem> {
+    let (tenant, _) = asked.read_at(Permission::ReadWebhooks, &tenant, &[])?;
+    let view = hooks(&asked.api)?.view(tenant, gate::id("id", &id)?).map_err(|error| problem(&error))?;
     Ok(Json(shown(&view)))
 }
 
 /// POST a new one.
-pub(super) async fn create(
-    State(api): State<Api>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    act(api, &tenant, None, query, headers, body, "create", async |hooks, tenant, _, fields| {
+pub(super) async fn create(Path(tenant): Path<String>, sent: Sent) -> Result<Response, Problem> {
+    act(sent, &tenant, None, "create", async |hooks, tenant, _, fields| {
         let draft = Draft {
             url: Some(fields.text("url", 1..=URL_BYTES_MAX * 16)?),
             secret: fields.optional_text("secret", 1..=128)?,
@@ -95,14 +77,8 @@ pub(super) async fn create(
 }
 
 /// PATCH some fields.
-pub(super) async fn change(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    act(api, &tenant, Some(&id), query, headers, body, "change", async |hooks, tenant, id, fields| {
+pub(super) async fn change(Path((tenant, id)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    act(sent, &tenant, Some(&id), "change", async |hooks, tenant, id, fields| {
         let draft = Draft { url: fields.optional_text("url", 1..=URL_BYTES_MAX * 16)?, ..draft(&fields)? };
         fields.end()?;
         let view = hooks.change(tenant, id, draft).await.map_err(|error| problem(&error))?;
@@ -112,14 +88,8 @@ pub(super) async fn change(
 }
 
 /// DELETE one.
-pub(super) async fn remove(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    act(api, &tenant, Some(&id), query, headers, body, "remove", async |hooks, tenant, id, fields| {
+pub(super) async fn remove(Path((tenant, id)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    act(sent, &tenant, Some(&id), "remove", async |hooks, tenant, id, fields| {
         fields.end()?;
         hooks.remove(tenant, id).await.map_err(|error| problem(&error))?;
         Ok((StatusCode::OK, json!({ "id": id.to_string(), "removed": true })))
@@ -128,14 +98,8 @@ pub(super) async fn remove(
 }
 
 /// POST for a new secret.
-pub(super) async fn rotate(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    act(api, &tenant, Some(&id), query, headers, body, "rotate", async |hooks, tenant, id, fields| {
+pub(super) async fn rotate(Path((tenant, id)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    act(sent, &tenant, Some(&id), "rotate", async |hooks, tenant, id, fields| {
         let keep = fields.integer("keep_old_s", 0..=KEEP_MAX_S, Some(86_400))?;
         let secret = fields.optional_text("secret", 1..=128)?;
         fields.end()?;
@@ -147,14 +111,8 @@ pub(super) async fn rotate(
 }
 
 /// POST a place to deliver from again.
-pub(super) async fn rewind(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    act(api, &tenant, Some(&id), query, headers, body, "rewind", async |hooks, tenant, id, fields| {
+pub(super) async fn rewind(Path((tenant, id)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    act(sent, &tenant, Some(&id), "rewind", async |hooks, tenant, id, fields| {
         let after = fields.text("after", 1..=64)?;
         fields.end()?;
         let after = after.parse().map_err(|error: crate::events::EventNoError| Problem::field("/after", error.to_string()))?;
@@ -165,14 +123,8 @@ pub(super) async fn rewind(
 }
 
 /// POST a ping to the receiver and say how it went.
-pub(super) async fn test(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    act(api, &tenant, Some(&id), query, headers, body, "test", async |hooks, tenant, id, fields| {
+pub(super) async fn test(Path((tenant, id)): Path<(String, String)>, sent: Sent) -> Result<Response, Problem> {
+    act(sent, &tenant, Some(&id), "test", async |hooks, tenant, id, fields| {
         fields.end()?;
         let (delivered, why) = match hooks.ping(tenant, id).await.map_err(|error| problem(&error))? {
             webhook::Answer::Taken => (true, Value::Null),
@@ -185,15 +137,9 @@ pub(super) async fn test(
 }
 
 /// POST a dead letter on its way again.
-pub(super) async fn resend(
-    State(api): State<Api>,
-    Path((tenant, id, event)): Path<(String, String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
+pub(super) async fn resend(Path((tenant, id, event)): Path<(String, String, String)>, sent: Sent) -> Result<Response, Problem> {
     let name = format!("resend/{}", event.chars().take(64).collect::<String>());
-    act(api, &tenant, Some(&id), query, headers, body, &name, async |hooks, tenant, id, fields| {
+    act(sent, &tenant, Some(&id), &name, async |hooks, tenant, id, fields| {
         fields.end()?;
         let no: EventNo =
             event.parse().map_err(|error: crate::events::EventNoError| Problem::parameter("event", error.to_string()))?;
@@ -204,21 +150,15 @@ pub(super) async fn resend(
 }
 
 /// GET a page of dead letters.
-pub(super) async fn letters(
-    State(api): State<Api>,
-    Path((tenant, id)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
-    let (_, tenant) = api.allow_at(&headers, Permission::ReadWebhooks, &tenant)?;
-    let query = Query::read(query.as_deref(), &["after", "max"])?;
+pub(super) async fn letters(Path((tenant, id)): Path<(String, String)>, asked: Asked) -> Result<Json<Value>, Problem> {
+    let (tenant, query) = asked.read_at(Permission::ReadWebhooks, &tenant, &["after", "max"])?;
     let after = query.value("after").unwrap_or("0");
     let after: EventNo =
         after.parse().map_err(|error: crate::events::EventNoError| Problem::parameter("after", error.to_string()))?;
     let max = query.integer("max", 1..=PAGE_MAX, PAGE_MAX)? as usize;
-    let letters = hooks(&api)?.letters(tenant, gate::id("id", &id)?, after, max).map_err(|error| problem(&error))?;
+    let letters = hooks(&asked.api)?.letters(tenant, gate::id("id", &id)?, after, max).map_err(|error| problem(&error))?;
     let mut names = Names::default();
-    api.node().learn_names(tenant, &mut names).await;
+    asked.api.node().learn_names(tenant, &mut names).await;
     let next = if letters.len() == max { letters.last().map(|letter| letter.event.no.to_string()) } else { None };
     let rows: Vec<Value> = letters.iter().map(|letter| shown_letter(letter, &names)).collect();
     Ok(Json(json!({ "dead_letters": rows, "next": next })))
@@ -245,41 +185,20 @@ fn draft(fields: &Fields) -> Result<Draft, Problem> {
     })
 }
 
-/// What every write here has in common: token, body, key, and an answer that is kept for it.
-#[expect(clippy::too_many_arguments, reason = "the parts of a request, as axum takes it apart")]
-async fn act<F>(
-    api: Api,
-    tenant: &str,
-    id: Option<&str>,
-    query: Option<String>,
-    headers: HeaderMap,
-    body: Body,
-    name: &str,
-    act: F,
-) -> Response
+/// What every write here has in common: an administrator, the webhook's id, fields that may be left out with their body.
+async fn act<F>(sent: Sent, tenant: &str, id: Option<&str>, name: &str, act: F) -> Result<Response, Problem>
 where
-    F: AsyncFnOnce(Webhooks, TenantId, u32, Fields) -> Result<(StatusCode, Value), Problem>,
+    F: AsyncFnOnce(&Webhooks, TenantId, u32, Fields) -> Result<(StatusCode, Value), Problem>,
 {
-    let ready = async {
-        let (grant, tenant) = api.allow_at(&headers, Permission::ManageWebhooks, tenant)?;
-        Query::read(query.as_deref(), &[])?;
-        let id = id.map_or(Ok(0), |id| gate::id::<u32>("id", id))?;
-        gate::content_type(&headers, &["application/json"])?;
-        let body = gate::body(&headers, body, WEBHOOK_BYTES_MAX).await?;
-        Ok::<_, Problem>((grant.name, tenant, id, hooks(&api)?.clone(), body))
-    };
-    let (holder, tenant, id, hooks, body) = match ready.await {
-        Ok(ready) => ready,
-        Err(problem) => return problem.into_response(),
-    };
-    let claim = api.answers().claim(&headers, &holder, &format!("webhooks/{tenant}/{id}/{name}"), &body);
-    once(claim, async {
-        // An act without fields may come without a body.
-        let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-        let (status, body) = act(hooks, tenant, id, Fields::read(&body)?).await?;
+    let (tenant, ready) = sent.json_at(Permission::ManageWebhooks, tenant, WEBHOOK_BYTES_MAX).await?;
+    let id = id.map_or(Ok(0), |id| gate::id::<u32>("id", id))?;
+    let hooks = hooks(&ready.api)?;
+    let doing = async {
+        let fields = Fields::read(if ready.body.is_empty() { b"{}" } else { &ready.body })?;
+        let (status, body) = act(hooks, tenant, id, fields).await?;
         Ok(Answer { status, etag: None, body })
-    })
-    .await
+    };
+    ready.once(&format!("webhooks/{tenant}/{id}/{name}"), doing).await
 }
 
 fn shown(view: &HookView) -> Value {
