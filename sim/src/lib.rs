@@ -30,7 +30,7 @@ pub mod trace;
 pub mod bank;
 pub mod twin;
 
-pub mod calibrate;
 pub mod erlang;
+pub mod calibrate;
 
 pub mod report;

@@ -578,8 +578,8 @@ async fn act(
     // One spelling of the path, however many zeros stand before the id.
     let path = format!("conversations/{:x}/{name}", id.as_ref().map_or(0, |id| id.0));
     let (tenant, key, ready) = sent.keyed_at(Permission::ActAsCustomer, &tenant, &path, ACT_BYTES_MAX).await?;
-    link(&ready, tenant, key);
     let (id, api) = (id?, &ready.api);
+    link(&ready, tenant, key);
     let act = async {
         let fields = Fields::read(&ready.body)?;
         let act = read(&fields)?;

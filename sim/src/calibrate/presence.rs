@@ -204,8 +204,9 @@ impl Presence {
         for weekday in 0..7 {
             let days: Vec<&Vec<u64>> = self.by_day.iter().filter(|(day, _)| day.weekday() == weekday).map(|(_, ms)| ms).collect();
             if let Some(first) = days.first() {
-                let mean =
-                    |at: usize| days.iter().map(|day| day[at] as f64).sum::<f64>() / (days.len() as f64 * self.interval_ms as f64);
+                let mean = |at: usize| {
+                    days.iter().map(|day| day[at] as f64).sum::<f64>() / (days.len() as f64 * self.interval_ms as f64)
+                };
                 staffing.push(WeekdayStaffing { weekday, days: days.len() as u64, mean: (0..first.len()).map(mean).collect() });
             }
         }

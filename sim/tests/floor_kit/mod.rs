@@ -47,8 +47,7 @@ pub fn nightly() -> bool {
 
 /// One queue, so many agents, patience of a mean in seconds (none without).
 pub fn erlang(length: &str, ends: &str, per_hour: f64, handle_s: f64, agents: u32, patience_s: Option<f64>) -> Setup {
-    let patience =
-        patience_s.map_or(String::new(), |mean| format!("patience = {{ kind = \"exponential\", mean = \"{mean}s\" }}\n"));
+    let patience = patience_s.map_or(String::new(), |mean| format!("patience = {{ kind = \"exponential\", mean = \"{mean}s\" }}\n"));
     let text = format!(
         "name = \"erlang\"\nlength = \"{length}\"\n{ends}\n[[demand]]\nname = \"a\"\narrivals = {{ rate = \"{per_hour}/h\" }}\n\
          handle = {{ kind = \"exponential\", mean = \"{handle_s}s\" }}\n{patience}\n[[group]]\nname = \"g\"\nskills = {{ a = 1 }}\n\
@@ -73,7 +72,11 @@ pub fn run(setup: &Setup, seed: u64, replications: u64) -> Vec<Replication> {
 }
 
 /// A ratio of two readings of each replication.
-pub fn figure(replications: &[Replication], quantile: f64, of: impl Fn(&Replication) -> (u64, u64)) -> (f64, f64) {
+pub fn figure(
+    replications: &[Replication],
+    quantile: f64,
+    of: impl Fn(&Replication) -> (u64, u64),
+) -> (f64, f64) {
     let pairs: Vec<(f64, f64)> = replications.iter().map(|r| of(r)).map(|(x, y)| (x as f64, y as f64)).collect();
     ratio(&pairs, quantile)
 }
