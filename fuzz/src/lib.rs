@@ -46,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     target("event_records", targets::router::event_records, 2_048),
     target("webhook_files", targets::router::webhook_files, 4_096),
     target("event_places", targets::router::event_places, 256),
+    target("file_records", targets::router::file_records, 2_048),
     target("trace_headers", targets::router::trace_headers, 1_024),
     target("api_tokens", targets::security::api_tokens, 256),
     target("audit_records", targets::security::audit_records, 4_096),

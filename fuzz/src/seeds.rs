@@ -61,6 +61,12 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             .enumerate()
             .map(|(at, text)| (format!("place-{at}"), text.into()))
             .collect(),
+        "file_records" => {
+            let facts = FileRef { hash: FileHash([7; 32]), bytes: 4_711, media_type: "image/png", name: "发票.png" };
+            let record = tidegate_router::blobs::store::encode_record(facts, 1_000);
+            // Without its checksum the target puts one behind it, and a changed content is reached.
+            vec![("record".into(), record.clone()), ("content".into(), record[..record.len() - 16].to_vec())]
+        }
         "trace_headers" => vec![
             ("parent".into(), b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_vec()),
             ("later".into(), b"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more".to_vec()),

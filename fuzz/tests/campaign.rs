@@ -104,6 +104,7 @@ campaigns!(
     event_records,
     webhook_files,
     event_places,
+    file_records,
     trace_headers,
     api_tokens,
     audit_records,

@@ -5,6 +5,7 @@
 //! does not hold is refused; a place has one spelling.
 
 use tidegate_model::{Seq, TenantId, Timestamp};
+use tidegate_router::blobs::store::{decode_record as decode_file_record, encode_record as encode_file_record};
 use tidegate_router::events::{EventNo, Filter, Names, cloud_event, decode_record, encode_record};
 use tidegate_router::traces::{HEADERS_MAX, SecretHeaders, parent};
 use tidegate_router::webhook::{Standing, Subscription, check_url, decode_letters, encode_letters};
@@ -61,6 +62,20 @@ pub fn event_places(data: &[u8]) {
     }
     if let Ok(uri) = check_url(text, false) {
         assert!(uri.host().is_some_and(|host| !host.is_empty()));
+    }
+}
+
+/// Any bytes as a record of the file store; a second time under a checksum that holds, so that the content is reached.
+///
+/// # Panics
+/// When what was read is not written the same again.
+pub fn file_records(data: &[u8]) {
+    let mut sealed = data.to_vec();
+    sealed.extend_from_slice(&blake3::hash(data).as_bytes()[..16]);
+    for bytes in [data, &sealed] {
+        if let Some((facts, at)) = decode_file_record(bytes) {
+            assert_eq!(encode_file_record(facts.as_ref(), at), bytes, "a record changes when it is written again");
+        }
     }
 }
 

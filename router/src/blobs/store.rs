@@ -280,11 +280,7 @@ impl<D: Disk> Store<D> {
     }
 
     fn write_record(&self, key: Key, facts: FileRef<'_>) -> Result<(), BlobError> {
-        let mut bytes = vec![RECORD];
-        bytes.extend_from_slice(&(self.clock)().to_le_bytes());
-        facts.encode(&mut bytes);
-        let sum = blake3::hash(&bytes);
-        bytes.extend_from_slice(&sum.as_bytes()[..SUM]);
+        let bytes = encode_record(facts, (self.clock)());
         let temporary = self.temporary();
         let written = self.disk.create(&temporary).and_then(|file| file.write_all_at(&bytes, 0).map(|()| file));
         let file = written.map_err(|error| self.fault("writing a record", &error));
@@ -445,8 +441,20 @@ fn read_record<D: Disk>(disk: &D, name: &str, key: Key) -> Option<(FileFacts, u6
     decode_record(&bytes).filter(|(facts, _)| facts.hash == key.hash)
 }
 
-/// Reads a record's bytes: total, for any bytes.
-pub(crate) fn decode_record(bytes: &[u8]) -> Option<(FileFacts, u64)> {
+/// A record's bytes: what is said of the file, and when it came. O(length).
+#[must_use]
+pub fn encode_record(facts: FileRef<'_>, at: u64) -> Vec<u8> {
+    let mut bytes = vec![RECORD];
+    bytes.extend_from_slice(&at.to_le_bytes());
+    facts.encode(&mut bytes);
+    let sum = blake3::hash(&bytes);
+    bytes.extend_from_slice(&sum.as_bytes()[..SUM]);
+    bytes
+}
+
+/// Reads a record's bytes: total, for any bytes. O(length).
+#[must_use]
+pub fn decode_record(bytes: &[u8]) -> Option<(FileFacts, u64)> {
     let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
     if blake3::hash(body).as_bytes()[..SUM] != *sum {
         return None;
