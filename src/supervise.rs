@@ -10,6 +10,11 @@ use tidegate_model::TenantId;
 use tidegate_router::node::NodeHandle;
 use tokio::task::JoinHandle;
 
+/// Whether a service manager started this process: what it prints then goes into a journal that others read.
+pub fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// The node serves at an address.
 pub fn ready(base: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(&format!("serving on {base}"))]);

@@ -162,6 +162,10 @@ async fn serve(args: &Serve, prepared: Prepared, logs: &Logs, lang: Lang) -> any
             "admin_token": drawn, "inboxes": inboxes, "agents": agents,
         });
         println!("{line}");
+    } else if supervise::is_there() {
+        // No token: this goes into the manager's journal, and stays there.
+        println!("{} {base}", lang.say("serving on", "服务地址"));
+        println!("{} {}", lang.say("log in", "日志目录"), dir.path().display());
     } else {
         greet(&floor, &dir, lang, drawn.as_deref(), &inboxes, &agents);
     }

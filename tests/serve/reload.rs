@@ -2,8 +2,10 @@
 
 use crate::node::{Node, PATIENCE, Serve, signal};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 const OPS: &str = "0123456789abcdef0123456789abcdef";
@@ -148,4 +150,38 @@ fn the_service_manager_is_told() {
     signal("HUP", &node.pid());
     assert!(hears("RELOADING=1").contains("MONOTONIC_USEC="));
     hears("READY=1");
+}
+
+/// What a node prints under a service manager goes into a journal: no token of an agent or administrator stands in it. Started
+/// by a person it prints them, so that a floor can be tried at once.
+#[test]
+fn a_service_prints_no_token() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("a guard against hanging");
+    let printed = |data: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--dir"]).arg(dir.path().join(data));
+        command.env_remove("TIDEGATE_LANG").env_remove("NOTIFY_SOCKET").stdout(Stdio::piped());
+        command
+    };
+    let ended = |child: Child| {
+        signal("TERM", &child.id().to_string());
+        let output = child.wait_with_output().expect("it ends");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let service = printed("service").env("NOTIFY_SOCKET", &path).spawn().expect("the binary runs");
+    let mut buffer = [0; 4_096];
+    let bytes = manager.recv(&mut buffer).expect("it says that it is ready");
+    assert!(buffer[..bytes].starts_with(b"READY=1"), "{}", String::from_utf8_lossy(&buffer[..bytes]));
+    let said = ended(service);
+    assert!(said.contains("serving on http://127.0.0.1:"), "{said}");
+    assert!(!said.contains("token") && !said.contains("Bearer") && !said.contains("eyJ"), "{said}");
+
+    let mut person = printed("person").spawn().expect("the binary runs");
+    let mut lines = BufReader::new(person.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let greeting: Vec<String> = lines.by_ref().take_while(|line| !line.contains("/metrics")).collect();
+    assert!(greeting.iter().any(|line| line.contains("/desk/#token=eyJ")), "{greeting:?}");
+    ended(person);
 }
