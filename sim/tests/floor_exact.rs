@@ -120,3 +120,16 @@ fn the_formula_is_the_known_one() {
     let (hangs_up, waits, busy) = birth_death(48.0, 50, 0.5);
     assert!((hangs_up - 0.030_912_249_2).abs() < 1e-9 && (waits - 2.967_575_919).abs() < 1e-8 && (busy - 0.930_324).abs() < 1e-6);
 }
+
+/// The test can fail: with the classes of the second pool taken in the other order, nothing is covered.
+#[test]
+fn another_routing_would_be_seen() {
+    let other = example("n-model.toml", |text| {
+        text.replace("name = \"first\"\n  [[queue.step]]", "name = \"first\"\nweight = \"14d\"\n  [[queue.step]]")
+    });
+    let covered = (0..5).filter(|seed| {
+        let (mean, half) = figure(&run(&other, *seed, REPLICATIONS), T_995_19, abandoned(1));
+        (mean - 0.095_741_403_6).abs() <= half
+    });
+    assert_eq!(covered.count(), 0, "a queue's weight was changed and no figure moved");
+}
