@@ -391,7 +391,9 @@ fn floor(queues: &str, demands: &str) -> Setup {
 }
 
 fn queue(name: &str, weight: &str) -> String {
-    format!("[[queue]]\nname = \"{name}\"\nweight = \"{weight}\"\n  [[queue.step]]\n  name = \"own\"\n  requires = {{ {name} = 1 }}\n")
+    format!(
+        "[[queue]]\nname = \"{name}\"\nweight = \"{weight}\"\n  [[queue.step]]\n  name = \"own\"\n  requires = {{ {name} = 1 }}\n"
+    )
 }
 
 fn demand(name: &str, per_minute: u32) -> String {
@@ -436,8 +438,7 @@ fn timed<T: PartialEq + std::fmt::Debug>(mut run: impl FnMut() -> T) -> (u64, T)
 
 fn show(what: &str, customers: u64, cpu: u64, loop_cpu: Option<u64>) {
     let rate = customers as f64 * 1e3 / cpu as f64;
-    let share =
-        loop_cpu.map_or(String::new(), |loop_cpu| format!("  {:>4.0} % of the loop", 100.0 * loop_cpu as f64 / cpu as f64));
+    let share = loop_cpu.map_or(String::new(), |loop_cpu| format!("  {:>4.0} % of the loop", 100.0 * loop_cpu as f64 / cpu as f64));
     println!("  {what:44} {rate:>6.2} M customers/s of CPU{share}");
 }
 
@@ -460,7 +461,8 @@ fn main() {
         fine &= equal && kernel as f64 <= hand as f64 / 0.8;
     }
     println!("the real distributor, full statistics");
-    let floors = [("one group of 100", one_group(100)), ("one group of 1,000", one_group(1_000)), ("N-model, 40 and 70", n_model())];
+    let floors =
+        [("one group of 100", one_group(100)), ("one group of 1,000", one_group(1_000)), ("N-model, 40 and 70", n_model())];
     for (name, setup) in floors {
         let mut tallies = setup.tallies();
         let (cpu, run) = timed(|| setup.replicate(1, 0, false, &mut tallies));

@@ -39,6 +39,8 @@ pub const TARGETS: &[Target] = &[
     target("payloads", targets::core::payloads, 2_048),
     target("tenant_inputs", targets::tenant::tenant_inputs, 3_072),
     target("bank_trace", targets::sim::bank_trace, 4_096),
+    target("scenario_text", targets::sim::scenario_text, 4_096),
+    target("simulation_results", targets::sim::simulation_results, 32_768),
     target("web_frames", targets::channels::web_frames, 4_096),
     target("desk_frames", targets::channels::desk_frames, 4_096),
     target("tokens", targets::channels::tokens, 256),

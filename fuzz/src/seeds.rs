@@ -18,6 +18,7 @@ use tidegate_model::time::{Millis, Timestamp};
 use tidegate_model::{AccountId, ContactId, CustomerId, Level};
 use tidegate_router::events::{Event, EventNo, Fact, encode_record};
 use tidegate_router::webhook::{Letter, Pending, Secret, Standing, Subscription, encode_letters};
+use tidegate_sim::run::{Alone, Outcome, RunConfig, simulate};
 use tidegate_sim::trace::HEADER;
 
 use crate::mutate::Random;
@@ -46,6 +47,12 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "payloads" => payloads(),
         "tenant_inputs" => (0..4_u64).map(|seed| (format!("day-{seed}"), day(seed))).collect(),
         "bank_trace" => vec![("rows".into(), trace().into_bytes()), ("crlf".into(), trace().replace('\n', "\r\n").into_bytes())],
+        "scenario_text" => vec![
+            ("n-model".into(), include_bytes!("../../examples/scenarios/n-model.toml").to_vec()),
+            ("hotline".into(), include_bytes!("../../examples/scenarios/hotline.toml").to_vec()),
+            ("three-tiers".into(), include_bytes!("../../examples/scenarios/three-tiers.toml").to_vec()),
+        ],
+        "simulation_results" => vec![("mmcab".into(), simulation())],
         "web_frames" => vec![("conversation".into(), WEB.into())],
         "desk_frames" => vec![("shift".into(), DESK.into())],
         "tokens" => vec![("minted".into(), vec![0; 8]), ("edited".into(), b"\x01\x07\x00\x01\x02\x03\x20\x00\x00\x41".to_vec())],
@@ -83,6 +90,17 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         ],
         _ => Vec::new(),
     }
+}
+
+/// A result of two short days.
+fn simulation() -> Vec<u8> {
+    let text = include_str!("../../examples/scenarios/mmcab.toml").replace("length = \"8h\"", "length = \"1h\"");
+    let scenario = tidegate_sim::scenario::parse("mmcab", &text).expect("the example is good");
+    let policy = scenario.policy_text.clone().expect("its policy is inside");
+    let setup = tidegate_sim::floor::Setup::new(scenario, "mmcab", &text, "policy", &policy).expect("the example is good");
+    let config = RunConfig { seed: 1, replications: 2, antithetic: false, precision: None, shard: (1, 1) };
+    let outcome = Outcome::new(&setup, "00".into(), 1, false, simulate(&setup, &config, &Alone));
+    serde_json::to_vec(&outcome).expect("a result is JSON")
 }
 
 fn events() -> Vec<Event> {

@@ -97,6 +97,8 @@ campaigns!(
     payloads,
     tenant_inputs,
     bank_trace,
+    scenario_text,
+    simulation_results,
     web_frames,
     desk_frames,
     tokens,

@@ -38,7 +38,10 @@ fn errors(from: &str, to: &str) -> String {
 
 fn check(from: &str, to: &str, line: u32, expected: &str) {
     let found = errors(from, to);
-    assert!(found.contains(&format!("s.toml:{line}:")) && found.contains(expected), "{to}\n  found: {found}\n  expected line {line}: {expected}");
+    assert!(
+        found.contains(&format!("s.toml:{line}:")) && found.contains(expected),
+        "{to}\n  found: {found}\n  expected line {line}: {expected}"
+    );
 }
 
 #[test]

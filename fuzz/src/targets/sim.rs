@@ -1,8 +1,10 @@
-//! Targets of `tidegate-sim`: the reader of recorded days.
+//! Targets of `tidegate-sim`: the readers of recorded days, of scenarios and of results.
 //!
-//! Properties: reading any bytes is total; every line after the header is a row or is rejected, and what is rejected was
+//! Properties of recorded days: reading any bytes is total; every line after the header is a row or is rejected, and what is rejected was
 //! found; the strict mode stops exactly when the lenient one finds something.
 
+use tidegate_sim::run::Outcome;
+use tidegate_sim::scenario;
 use tidegate_sim::trace::{Limits, Mode, parse, parse_bytes};
 
 /// Any bytes as a recorded day, plain or gzip.
@@ -21,5 +23,40 @@ pub fn bank_trace(data: &[u8]) {
             assert_eq!(strict.rows, report.rows, "the two modes read other rows");
         }
         Err(_) => assert!(found > 0, "the strict reader stops at nothing"),
+    }
+}
+
+/// Any text as a scenario.
+///
+/// # Panics
+/// When a fault names no place or no problem, or an accepted scenario changes by being written and read again.
+pub fn scenario_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match scenario::parse("scenario.toml", text) {
+        Ok(read) => {
+            let written = read.to_toml().expect("what was read can be written");
+            assert_eq!(scenario::parse("written", &written).as_ref(), Ok(&read), "a scenario changes on its way");
+        }
+        Err(errors) => {
+            assert!(!errors.0.is_empty(), "refused without a fault");
+            for error in &errors.0 {
+                assert!(error.line as usize <= text.lines().count() + 1, "line {} of {}", error.line, text.lines().count());
+                assert!(!error.problem.is_empty() && !error.field.is_empty(), "a fault without field or problem: {error}");
+            }
+        }
+    }
+}
+
+/// Any text as a result of a simulation.
+///
+/// # Panics
+/// When a result that is read cannot be merged alone, or merges with itself.
+pub fn simulation_results(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(read) = Outcome::read(text) else { return };
+    let alone = Outcome::merge(vec![read.clone()]).expect("one result is a whole");
+    assert_eq!(alone.digest, read.digest, "a result changes by being merged alone");
+    if !read.replications.is_empty() {
+        assert!(Outcome::merge(vec![read.clone(), read]).is_err(), "a replication was counted twice");
     }
 }

@@ -5,9 +5,10 @@
 
 use super::Part;
 use super::report::Report;
-use super::series::SeriesSums;
-use crate::floor::{Replication, Setup};
-use crate::report::{Tally, TallyRecord};
+use super::series::{IntervalSums, SeriesSums};
+use crate::floor::{DemandOutcome, GroupOutcome, Replication, Setup};
+use crate::report::{Counts, Tally, TallyRecord};
+use crate::scenario::ROWS_MAX;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -15,6 +16,9 @@ use thiserror::Error;
 const FORMAT: &str = "tidegate-simulation/1";
 /// Longest file that is read, in bytes.
 pub const BYTES_MAX: usize = 1 << 30;
+
+/// Integers that JSON carries everywhere, and whose sums over any files that fit into memory fit into 64 bits.
+const NUMBER_MAX: u64 = 1 << 53;
 
 /// Why a file is no outcome.
 #[derive(Debug, Error)]
@@ -41,6 +45,9 @@ pub enum ReadError {
         /// Computed.
         expected: String,
     },
+    /// Parts that do not belong to one run, or numbers that no run gives.
+    #[error("{0}: no run gives such a file")]
+    Unsound(&'static str),
     /// Too long.
     #[error("{0} bytes; at most {BYTES_MAX} are read")]
     TooLong(usize),
@@ -139,11 +146,50 @@ impl Outcome {
         if outcome.format != FORMAT {
             return Err(ReadError::Format(outcome.format));
         }
+        outcome.sound().map_err(ReadError::Unsound)?;
         let expected = digest(&outcome.replications);
         if outcome.digest != expected {
             return Err(ReadError::Digest { found: outcome.digest, expected });
         }
         Ok(outcome)
+    }
+
+    /// Whether the parts fit each other and sums of them cannot overflow: a file may say anything.
+    fn sound(&self) -> Result<(), &'static str> {
+        let (demands, groups) = (self.within_ms.len(), self.report.groups.len());
+        if self.tallies.len() != demands || self.report.demands.len() != demands || demands > ROWS_MAX {
+            return Err("demands, tallies and acceptable waits are not of one number");
+        }
+        let rows = &self.replications;
+        if rows.iter().any(|row| row.demands.len() != demands || row.groups.len() != groups || !row.series.is_empty()) {
+            return Err("a replication has other demands or groups");
+        }
+        if rows.windows(2).any(|pair| pair[0].number >= pair[1].number) {
+            return Err("the replications are not in order");
+        }
+        let fits = |numbers: &[u64]| numbers.iter().all(|n| *n < NUMBER_MAX);
+        let counts = |c: &Counts| {
+            let Counts { contacts, offered, served, abandoned, served_within, left_within, wait_ms, .. } = *c;
+            fits(&[contacts, offered, served, abandoned, served_within, left_within, wait_ms])
+                && fits(&[c.wait_of_served_ms, c.wait_of_abandoned_ms])
+                && fits(&c.exits)
+        };
+        let demand = |d: &DemandOutcome| {
+            counts(&d.counts)
+                && fits(&[d.open, d.late, d.contained, d.redials, d.repeats, d.transfers, d.callbacks, d.queue_ms, d.handled_ms])
+        };
+        let group = |g: &GroupOutcome| fits(&[g.staffed_ms, g.busy_ms, g.engaged_ms]);
+        if !rows.iter().all(|r| fits(&[r.counted_ms, r.events]) && r.demands.iter().all(demand) && r.groups.iter().all(group)) {
+            return Err("a number is past 2^53");
+        }
+        let buckets = |t: &TallyRecord| t.buckets.iter().flatten().all(|(waited, n)| fits(&[*waited, *n]));
+        if !self.tallies.iter().all(|t| counts(&t.counts) && buckets(t)) || !fits(&self.within_ms) {
+            return Err("a number of a distribution is past 2^53");
+        }
+        if !self.series.intervals.iter().all(IntervalSums::fits) {
+            return Err("a sum of an interval is past 2^110");
+        }
+        Ok(())
     }
 
     /// Joins shards of one run: the same bytes as if one machine had played all.
@@ -167,7 +213,9 @@ impl Outcome {
             if whole.antithetic != other.antithetic {
                 return differs("antithetic", &whole.antithetic, &other.antithetic);
             }
-            if whole.within_ms != other.within_ms || whole.series.intervals.len() != other.series.intervals.len() {
+            if whole.within_ms != other.within_ms || whole.series.intervals.len() != other.series.intervals.len()
+                || whole.report.groups.len() != other.report.groups.len()
+            {
                 return differs("shape", &whole.within_ms.len(), &other.within_ms.len());
             }
             for (mine, theirs) in tallies.iter_mut().zip(restored(&other)) {

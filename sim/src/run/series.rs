@@ -30,6 +30,14 @@ pub struct SeriesSums {
     pub intervals: Vec<IntervalSums>,
 }
 
+impl IntervalSums {
+    /// Whether sums of many such cannot overflow.
+    pub(super) fn fits(&self) -> bool {
+        let sums = [self.offered, self.served_within, self.abandoned, self.wait_ms, self.busy_ms, self.queue_ms, self.staffed_ms];
+        sums.iter().all(|s| s.n < 1 << 53 && [s.x, s.y, s.xx, s.yy, s.xy].iter().all(|sum| *sum < 1 << 110))
+    }
+}
+
 impl SeriesSums {
     /// Nothing yet, of so many intervals.
     pub fn new(intervals: usize) -> Self {

@@ -15,7 +15,7 @@ mod place;
 mod quantity;
 mod spread;
 
-pub use check::{ScenarioError, ScenarioErrors, parse};
+pub use check::{ROWS_MAX, ScenarioError, ScenarioErrors, TEXT_BYTES_MAX, parse};
 pub use file::{Arrivals, AtEnd, Busyness, Callback, Channel, Demand, Phase, Profile, Repeat, Scenario, Transfer};
 pub use groups::{AiPool, Group, Learning, Outage, Pause, Shift, Shrinkage, ShrinkageCode, Staffing};
 pub use quantity::{ClockTime, QuantityError, Rate, SPAN_MAX_S, Span};
