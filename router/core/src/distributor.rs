@@ -2,7 +2,7 @@
 //!
 //! The twin's fast mode drives it in virtual time, and an embedder may in his own. It decides by the very rules that
 //! [`crate::Tenant`] decides by (`policy/wait.rs`, the market): equal arrivals, seats and times give equal decisions, which
-//! `sim/tests/floor_parity.rs` proves contact by contact. What it leaves to its driver are the acts (accepting, ending, hanging
+//! `sim/tests/floor/parity.rs` proves contact by contact. What it leaves to its driver are the acts (accepting, ending, hanging
 //! up) and the calendar: it says when a wait changes by itself ([`Distributor::deadline`]), and the driver calls
 //! [`Distributor::due`] then. It keeps no record of what is over and emits nothing.
 //!

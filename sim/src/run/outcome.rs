@@ -213,7 +213,8 @@ impl Outcome {
             if whole.antithetic != other.antithetic {
                 return differs("antithetic", &whole.antithetic, &other.antithetic);
             }
-            if whole.within_ms != other.within_ms || whole.series.intervals.len() != other.series.intervals.len()
+            if whole.within_ms != other.within_ms
+                || whole.series.intervals.len() != other.series.intervals.len()
                 || whole.report.groups.len() != other.report.groups.len()
             {
                 return differs("shape", &whole.within_ms.len(), &other.within_ms.len());

@@ -3,9 +3,7 @@
 //! The outcome of a run (digest, figures, distributions, series) is compared as the file that it is written to. Paired runs differ
 //! in one agent of a thousand; their difference must be known five times as well as from independent seeds.
 
-mod floor_kit;
-
-use floor_kit::{erlang, example, run};
+use crate::kit::{erlang, example, run};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tidegate_sim::floor::{Replication, Setup};

@@ -3,9 +3,7 @@
 //! In reduced size: two replications, of the first hours where a day is long to simulate. Conservation: whoever came left by an
 //! exit or is open, and whoever asked for an agent was served, hung up, was refused, timed out or is open.
 
-mod floor_kit;
-
-use floor_kit::{example, run};
+use crate::kit::{example, run};
 use std::path::Path;
 
 fn root() -> std::path::PathBuf {
@@ -14,10 +12,8 @@ fn root() -> std::path::PathBuf {
 
 fn names() -> Vec<String> {
     let listed = std::fs::read_dir(root().join("examples/scenarios")).expect("the examples are there");
-    let mut names: Vec<String> = listed
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".toml"))
-        .collect();
+    let mut names: Vec<String> =
+        listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|name| name.ends_with(".toml")).collect();
     names.sort();
     names
 }

@@ -1,8 +1,6 @@
 //! Every fault of a scenario is told with file, line, field and remedy, and limits hold: at them, one above, ten times above.
 
-mod floor_kit;
-
-use floor_kit::policy;
+use crate::kit::policy;
 use tidegate_sim::floor::Setup;
 use tidegate_sim::scenario::{Scenario, parse};
 

@@ -5,9 +5,7 @@
 //! intervals of Student over 20 replications: at least 47 of 50 must cover, for every figure (by chance one figure fails in 600
 //! runs of this test; the seeds are fixed, so it does not). `TIDEGATE_NIGHTLY=1` takes 1,000 seeds and asks for 98 to 100 %.
 
-mod floor_kit;
-
-use floor_kit::{erlang, example, figure, nightly, run};
+use crate::kit::{erlang, example, figure, nightly, run};
 use tidegate_sim::floor::{Replication, Setup};
 
 /// Student's 99.5 % point at 19 degrees of freedom, as tabulated.

@@ -2,7 +2,6 @@
 //!
 //! Exact and published cases of the literature (the sources stand at each); the scenario texts are those of
 //! `examples/scenarios/` where there is one. It knows no expected value: those stand in the tests.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use tidegate_sim::floor::{Replication, Setup};
 use tidegate_sim::scenario::parse;

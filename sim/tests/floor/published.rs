@@ -4,9 +4,7 @@
 //! days. Two intervals of one quantity must overlap. Days here: 1,000 with `TIDEGATE_NIGHTLY=1`, else 200, whose intervals are
 //! wider by the root of five. Their service level is served within 20 s over all but those who hung up sooner.
 
-mod floor_kit;
-
-use floor_kit::{example, nightly, ratio, run};
+use crate::kit::{example, nightly, ratio, run};
 use tidegate_sim::floor::Replication;
 
 const NORMAL_975: f64 = 1.959_963_985;

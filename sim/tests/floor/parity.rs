@@ -5,8 +5,6 @@
 //! floor's [`tidegate_core::Distributor`] made. The policies have relaxation steps, an overdue tier, head starts, unequal slopes,
 //! levels and seats of several units. A changed rule on one side must be seen: the last test breaks one.
 
-mod floor_kit;
-
 use tidegate_core::guard::Guard;
 use tidegate_core::{Tenant, payload};
 use tidegate_model::input::{Admin, ContactRequest, FirstOwner, Inbound, InboundAct, Input, SeatAct, SeatInput};
