@@ -46,7 +46,8 @@ pub fn nightly() -> bool {
 
 /// One queue, so many agents, patience of a mean in seconds (none without).
 pub fn erlang(length: &str, ends: &str, per_hour: f64, handle_s: f64, agents: u32, patience_s: Option<f64>) -> Setup {
-    let patience = patience_s.map_or(String::new(), |mean| format!("patience = {{ kind = \"exponential\", mean = \"{mean}s\" }}\n"));
+    let patience =
+        patience_s.map_or(String::new(), |mean| format!("patience = {{ kind = \"exponential\", mean = \"{mean}s\" }}\n"));
     let text = format!(
         "name = \"erlang\"\nlength = \"{length}\"\n{ends}\n[[demand]]\nname = \"a\"\narrivals = {{ rate = \"{per_hour}/h\" }}\n\
          handle = {{ kind = \"exponential\", mean = \"{handle_s}s\" }}\n{patience}\n[[group]]\nname = \"g\"\nskills = {{ a = 1 }}\n\
@@ -60,7 +61,8 @@ pub fn ratio(pairs: &[(f64, f64)], quantile: f64) -> (f64, f64) {
     let n = pairs.len() as f64;
     let (x, y) = (pairs.iter().map(|p| p.0).sum::<f64>() / n, pairs.iter().map(|p| p.1).sum::<f64>() / n);
     let r = x / y;
-    let variance = pairs.iter().map(|p| (p.0 - r * p.1).powi(2)).sum::<f64>() / (n - 1.0);
+    let square = |x: f64| x * x;
+    let variance = pairs.iter().map(|p| square(p.0 - r * p.1)).sum::<f64>() / (n - 1.0);
     (r, quantile * (variance / n).sqrt() / y)
 }
 
@@ -71,11 +73,7 @@ pub fn run(setup: &Setup, seed: u64, replications: u64) -> Vec<Replication> {
 }
 
 /// A ratio of two readings of each replication.
-pub fn figure(
-    replications: &[Replication],
-    quantile: f64,
-    of: impl Fn(&Replication) -> (u64, u64),
-) -> (f64, f64) {
-    let pairs: Vec<(f64, f64)> = replications.iter().map(|r| of(r)).map(|(x, y)| (x as f64, y as f64)).collect();
+pub fn figure(replications: &[Replication], quantile: f64, of: impl Fn(&Replication) -> (u64, u64)) -> (f64, f64) {
+    let pairs: Vec<(f64, f64)> = replications.iter().map(of).map(|(x, y)| (x as f64, y as f64)).collect();
     ratio(&pairs, quantile)
 }
