@@ -4,7 +4,7 @@
 //! written for it by hand (its own 4-ary heap, raw MRG32k3a, libm), the kernel ([`Agenda`], [`Stream`], [`Sampler`]), the kernel's
 //! [`Calendar`] with its slab, and a calendar queue (Brown 1988) in the agenda's place. All draw the same numbers, so all must give
 //! the same counts before a speed is printed. Part 2: the real `Distributor` with full statistics (tallies, histograms, areas,
-//! series) on one skill group and on an N-model.
+//! series) on one skill group and on an N-model. `TIDEGATE_BENCH_DAY=1` adds a day of 100 million contacts and its memory.
 //!
 //! `cargo bench -p tidegate-benches --bench kernel`. Exit code 1 when counts differ or the kernel is below 80 % of the loop.
 
@@ -469,7 +469,34 @@ fn main() {
         let contacts = run.demands.iter().map(|demand| demand.counts.contacts).sum();
         show(name, contacts, cpu, None);
     }
+    if std::env::var_os("TIDEGATE_BENCH_DAY").is_some() {
+        day();
+    }
     if !fine {
         std::process::exit(1);
     }
+}
+
+/// A day of a million contacts and one of a hundred million, on 120,000 agents: the memory of both.
+fn day() {
+    println!("a day of 24 h, handle time 100 s, 120,000 agents");
+    for millions in [1_u64, 100] {
+        let demands = format!(
+            "[[demand]]\nname = \"a\"\narrivals = {{ rate = \"{}/d\" }}\nhandle = {{ kind = \"exponential\", mean = \"100s\" }}\n\
+             patience = {{ kind = \"exponential\", mean = \"2min\" }}\n[[group]]\nname = \"g\"\nskills = {{ a = 1 }}\n\
+             staffing = {{ agents = 120000 }}\n",
+            millions * 1_000_000
+        );
+        let setup = floor(&queue("a", "0s"), &format!("length = \"24h\"\n{demands}"));
+        let from = cpu_ns();
+        let run = setup.replicate(1, 0, false, &mut setup.tallies());
+        let contacts = run.demands[0].counts.contacts;
+        show(&format!("{contacts} contacts, at most {} MiB resident so far", resident_mib()), contacts, cpu_ns() - from, None);
+    }
+}
+
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1_024
 }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_sim::floor::Setup;
 use tidegate_sim::run::{Crew, DemandReport, Figure, Outcome, Part, RunConfig, simulate};
 use tidegate_sim::scenario::parse;
+use tokio::signal::unix::{SignalKind, signal};
 
 pub fn run(args: &Simulate) -> Result<(), Failure> {
     let (setup, config_sha256) = read(&args.scenario).map_err(Failure::Input)?;
@@ -41,7 +42,7 @@ pub fn run(args: &Simulate) -> Result<(), Failure> {
     let part = simulate(&setup, &config, &crew);
     crew.progress.finish_and_clear();
     if part.rows().is_empty() {
-        return Err(Failure::check("nothing was simulated: stopped before the first replication, or the shard is empty"));
+        return Err(Failure::check("nothing was simulated: this shard has no replication"));
     }
     let outcome = Outcome::new(&setup, config_sha256, config.seed, config.antithetic, part);
     if crew.stopped() {
@@ -160,24 +161,32 @@ impl Threads {
         let style = ProgressStyle::with_template("{pos}/{len} replications, {eta} left {wide_bar}");
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let stop = Arc::new(AtomicBool::new(false));
-        listen(&stop);
+        if let Err(error) = listen(&stop) {
+            eprintln!("Ctrl-C ends the program without a result: {error}");
+        }
+        eprintln!("{length} replications, {} threads; Ctrl-C ends with those that have begun", threads.max(1));
         Self { threads: threads.max(1), stop, progress, numbers }
     }
 }
 
-/// Ctrl-C ends the run after what has begun; the second one ends the program.
-fn listen(stop: &Arc<AtomicBool>) {
+/// Ctrl-C ends the run after what has begun; the second one ends the program. Heard from the return on.
+fn listen(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     let stop = stop.clone();
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut interrupted = {
+        let _inside = runtime.enter();
+        signal(SignalKind::interrupt())?
+    };
     std::thread::spawn(move || {
         runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            while interrupted.recv().await.is_some() {
                 if stop.swap(true, Ordering::Relaxed) {
                     std::process::exit(130);
                 }
             }
         });
     });
+    Ok(())
 }
 
 impl Crew for Threads {
@@ -189,12 +198,13 @@ impl Crew for Threads {
             for _ in 0..self.threads.min(numbers.len()) {
                 scope.spawn(|| {
                     let mut part = new_part();
-                    // The order of these numbers is the order in which they are taken, so what is done is the first so many.
-                    while !self.stopped()
-                        && let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed))
-                    {
+                    // Numbers are taken in order and what is taken is played, so what is done is the first so many.
+                    while let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
                         play(&mut part, *number);
                         self.progress.inc(1);
+                        if self.stopped() {
+                            break;
+                        }
                     }
                     parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
                 });
