@@ -302,8 +302,8 @@ impl Floor<'_> {
             self.agents[contact.agent as usize].beside.retain(|other| *other != slot);
             self.share(contact.agent, now);
         }
-        let to = demand.transfer.filter(|_| contact.fate.transfers);
         let unreached = contact.called_back && contact.fate.not_reached;
+        let to = demand.transfer.filter(|_| contact.fate.transfers && !unreached);
         match to {
             Some((_, to)) => self.is_handed_on(contact, to, now),
             None if unreached => self.exits(slot, Exit::CallbackNotReached, now),

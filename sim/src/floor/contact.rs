@@ -29,14 +29,27 @@ pub(super) enum State {
 }
 
 /// What a customer would do, decided when he comes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Fate {
     pub contained: bool,
     pub redials: bool,
     pub repeats: bool,
+    pub repeats_after_ai: bool,
     pub transfers: bool,
     pub takes_callback: bool,
     pub not_reached: bool,
+}
+
+impl Fate {
+    const NONE: Self = Self {
+        contained: false,
+        redials: false,
+        repeats: false,
+        repeats_after_ai: false,
+        transfers: false,
+        takes_callback: false,
+        not_reached: false,
+    };
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +112,7 @@ impl Contact {
         came_as: 0,
         demand: 0,
         state: State::Free,
-        fate: Fate { contained: false, redials: false, repeats: false, transfers: false, takes_callback: false, not_reached: false },
+        fate: Fate::NONE,
         times: 0,
         straight: false,
         had_agent: false,
@@ -144,13 +157,11 @@ impl Draws {
         };
         self.draw_work(contact, demand, now);
         let mut says = |share: Option<f64>| share.is_some_and(|share| self.fate.next_u01() < share);
-        contact.fate = Fate::default();
+        contact.fate = Fate::NONE;
         contact.fate.contained = says(demand.pool.map(|(_, share)| share));
         contact.fate.redials = says(demand.redial.as_ref().map(|again| again.share));
-        contact.fate.repeats = match &demand.repeat {
-            Some(again) if !contact.fate.contained => says(Some(again.share)),
-            _ => says((contact.fate.contained && repeats_after_ai > 0.0).then_some(repeats_after_ai)),
-        };
+        contact.fate.repeats = says(demand.repeat.as_ref().map(|again| again.share));
+        contact.fate.repeats_after_ai = says((repeats_after_ai > 0.0).then_some(repeats_after_ai));
         contact.fate.transfers = says(demand.transfer.map(|(share, _)| share));
         contact.fate.takes_callback = says(demand.callback.as_ref().map(|callback| callback.accepts));
         contact.fate.not_reached = says(demand.callback.as_ref().map(|callback| callback.not_reached));

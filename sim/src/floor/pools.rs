@@ -48,7 +48,7 @@ impl Floor<'_> {
         }
         self.exits(slot, Exit::Served, now);
         let after = whole_ms(self.setup.pools[p].repeats_after.sample(&mut self.redial));
-        if contact.fate.repeats && self.schedule_again(slot, after, now) {
+        if contact.fate.repeats_after_ai && self.schedule_again(slot, after, now) {
             if self.is_counted(contact.arrived) {
                 self.demands[usize::from(contact.came_as)].repeats += 1;
             }
