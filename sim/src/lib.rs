@@ -10,6 +10,7 @@
 //! - [`twin`]: the whole `Tenant` in virtual time: a log replayed, parity, the bank's days run through it;
 //! - [`erlang`]: closed forms of one pool, and agents for a target;
 //! - [`calibrate`]: a record of contacts, fitted, with intervals and with what it cannot say;
+//! - [`forecast`]: what comes, as sample paths, with accuracy and its noise floor;
 //! - [`report`]: metrics, the figures table and the picture of a day.
 //!
 //! It refuses to know: clocks, threads, sockets, async runtimes, the platform's maths library and hash order
@@ -32,5 +33,6 @@ pub mod twin;
 
 pub mod erlang;
 pub mod calibrate;
+pub mod forecast;
 
 pub mod report;

@@ -24,6 +24,8 @@ pub const SPECIAL_ABOVE: f64 = 2.0;
 const MIN_DAYS_TO_JUDGE: usize = 4;
 /// Replicates of the bootstrap by day.
 const REPLICATES: u64 = 200;
+/// A correlation is believed when it leaves at most this share of the misfit that none leaves.
+const WORTH: f64 = 0.6;
 /// Lags that are looked at, in intervals.
 const MAX_LAG: usize = 12;
 
@@ -193,13 +195,16 @@ fn busyness(days: &[Vec<&[u32]>; 7]) -> Option<([f64; 3], f64)> {
             .collect();
         least_squares(&covariance, &product, &powers)
     };
-    let (day, extra, rho, _) = (0..40)
+    let (day, extra, rho, misfit) = (0..40)
         .map(|step| {
             let rho = f64::from(step) * 0.025;
             let (day, extra, misfit) = fit(rho);
             (day, extra, rho, misfit)
         })
         .min_by(|a, b| a.3.total_cmp(&b.3))?;
+    // Noise alone finds some correlation among forty to choose from, and takes it from the day's part.
+    let (plain_day, plain_extra, plain_misfit) = fit(0.0);
+    let (day, extra, rho) = if misfit < WORTH * plain_misfit { (day, extra, rho) } else { (plain_day, plain_extra, 0.0) };
     let interval = extra / (1.0 + day);
     // Without a factor of its own an interval has no correlation either.
     Some(([day, interval, if interval > 0.0 { rho } else { 0.0 }], variance_sum / mean_sum))

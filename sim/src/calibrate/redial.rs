@@ -1,9 +1,10 @@
 //! Coming again: how much likelier a customer who gave up asks again than one who was served, and how soon.
 //!
 //! Of identified customers: the share who ask again on the same day within [`HORIZON_S`] of giving up, the same share after a
-//! service, and the excess of the first over the second, which is what giving up causes. Its time constant is that of an
-//! exponential delay cut off at the horizon, from the mean delay of the excess (the delays after services taken off), its
-//! interval from resampling days. Rows without a customer say nothing.
+//! service, and the excess of the first over the second. What giving up causes is a reason to come beside those that everybody
+//! has: who is still away after t has stayed away for both, so its own distribution is 1 − away(t) after giving up over away(t)
+//! after a service. Its mean, cut off at the horizon, gives the time constant of an exponential delay and the probability
+//! without a horizon; intervals from resampling days. Rows without a customer say nothing.
 //!
 //! It refuses to know whether a customer who did not come again was lost or content.
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 /// How long a return counts as one: an hour.
 pub const HORIZON_S: u64 = 3_600;
 const REPLICATES: u64 = 400;
+const BINS: usize = 120;
 
 /// One day's returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -26,14 +28,20 @@ pub struct Returns {
 }
 
 /// Contacts of identified customers that ended one way.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Group {
     /// Contacts.
     pub n: u64,
     /// Of these, followed by another one within the horizon.
     pub again: u64,
-    /// Seconds until then, summed.
-    pub delay_s: f64,
+    /// The same by minutes until then.
+    by_bin: [u32; BINS],
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { n: 0, again: 0, by_bin: [0; BINS] }
+    }
 }
 
 /// What is known of redials.
@@ -45,9 +53,9 @@ pub struct Redial {
     pub after_service: Estimate,
     /// The first less the second.
     pub excess: Estimate,
-    /// The excess's time constant in seconds; `None` when the excess is not above zero or its delays are spread evenly.
+    /// Time constant of what giving up causes, in seconds; `None` when it causes nothing, or evenly over the hour.
     pub time_constant_s: Option<Estimate>,
-    /// The excess's probability over an endless horizon, by that time constant.
+    /// How likely giving up brings the customer back, without a horizon, by that time constant.
     pub probability: Option<Estimate>,
 }
 
@@ -57,14 +65,16 @@ impl Group {
         self.n += 1;
         if let Some(ms) = again_after_ms.filter(|ms| *ms <= HORIZON_S * 1_000) {
             self.again += 1;
-            self.delay_s += ms as f64 / 1_000.0;
+            self.by_bin[((ms * BINS as u64 / (HORIZON_S * 1_000)) as usize).min(BINS - 1)] += 1;
         }
     }
 
     fn merge(&mut self, other: &Self) {
         self.n += other.n;
         self.again += other.again;
-        self.delay_s += other.delay_s;
+        for (mine, others) in self.by_bin.iter_mut().zip(&other.by_bin) {
+            *mine += others;
+        }
     }
 }
 
@@ -106,14 +116,27 @@ pub fn fit(days: &[Returns], streams: &Streams) -> Option<Redial> {
 /// Excess share, its time constant, its probability without a horizon.
 fn figures(of: &Returns) -> (f64, Option<f64>, Option<f64>) {
     let share = |group: &Group| if group.n > 0 { group.again as f64 / group.n as f64 } else { 0.0 };
-    let delay = |group: &Group| if group.n > 0 { group.delay_s / group.n as f64 } else { 0.0 };
     let excess = share(&of.abandoned) - share(&of.served);
-    if excess <= 0.0 {
+    // Of two independent reasons to come the earlier one shows, so that who is still away is the product of both: the part that
+    // giving up causes is the quotient.
+    let (mut away, mut away_anyhow) = (of.abandoned.n as f64, of.served.n as f64);
+    let (mut caused, mut moments) = (0.0, 0.0);
+    for (at, (abandoned, served)) in of.abandoned.by_bin.iter().zip(&of.served.by_bin).enumerate() {
+        away -= f64::from(*abandoned);
+        away_anyhow -= f64::from(*served);
+        let anyhow = if of.served.n > 0 { away_anyhow / of.served.n as f64 } else { 1.0 };
+        if anyhow <= 0.0 {
+            return (excess, None, None);
+        }
+        let so_far = 1.0 - away / of.abandoned.n as f64 / anyhow;
+        moments += (so_far - caused) * (at as f64 + 0.5) * HORIZON_S as f64 / BINS as f64;
+        caused = so_far;
+    }
+    if caused <= 0.0 {
         return (excess, None, None);
     }
-    let mean = (delay(&of.abandoned) - delay(&of.served)) / excess;
-    let time = constant_of_mean(mean);
-    let probability = time.map(|time| (excess / -libm::expm1(-(HORIZON_S as f64) / time)).min(1.0));
+    let time = constant_of_mean(moments / caused);
+    let probability = time.map(|time| (caused / -libm::expm1(-(HORIZON_S as f64) / time)).min(1.0));
     (excess, time, probability)
 }
 
