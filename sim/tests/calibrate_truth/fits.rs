@@ -3,9 +3,8 @@
 //! Each test makes records of a kind over fixed seeds and counts how often the 95 % intervals cover; fewer seeds by default, the
 //! full count nightly. The bound that fails is one that honest intervals miss less than once in ten thousand runs.
 
-mod calibrate_kit;
-
-use calibrate_kit::{Coverage, MONDAY_MS, contact, seeds, served, tally};
+use crate::calibrate_kit::{Coverage, MONDAY_MS, seeds};
+use crate::made::{contact, served, tally};
 use tidegate_sim::calibrate::read::{ReadReport, Sink};
 use tidegate_sim::calibrate::{At, Calibration, CalibrateError, Ended, Observed, Standing, Tally, calibrate};
 use tidegate_sim::kernel::sample::{Distribution, standard_exponential};

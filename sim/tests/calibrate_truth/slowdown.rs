@@ -1,8 +1,7 @@
 //! A known slow-down curve comes back within 2 % from 100,000 chats, whatever the spread of their work, and its intervals hold.
 
-mod calibrate_kit;
-
-use calibrate_kit::{Coverage, chats, seeds, tally};
+use crate::calibrate_kit::{Coverage, seeds};
+use crate::made::{chats, tally};
 use tidegate_sim::calibrate::calibrate;
 use tidegate_sim::calibrate::read::{ReadReport, Sink};
 use tidegate_sim::calibrate::slowdown::SlowDown;
