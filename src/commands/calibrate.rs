@@ -68,7 +68,12 @@ fn text(of: &Calibration) -> String {
     ));
     line(format!("every interval in brackets is 95 %; profile by weekday in steps of {} min", of.arrivals.interval_s / 60));
     line(String::new());
-    line(format!("arrivals     {} an ordinary day; {} special days left out{}", shown(&of.arrivals.per_day, 1.0, 0), of.arrivals.special.len(), specials(of)));
+    line(format!(
+        "arrivals     {} an ordinary day; {} special days left out{}",
+        shown(&of.arrivals.per_day, 1.0, 0),
+        of.arrivals.special.len(),
+        specials(of)
+    ));
     if let Some(busyness) = &of.arrivals.busyness {
         line(format!(
             "busyness     day factor's variance {}, interval's {} (correlation {}); counts vary {:.2} times as much as Poisson",
@@ -87,11 +92,15 @@ fn text(of: &Calibration) -> String {
             presence.serving_share * 100.0
         ));
         if let Some(idle) = &presence.hidden_idle {
-            line(format!("hidden idle  {} s between services while somebody waited, {} % at once", shown(&idle.mean_s, 1.0, 1), shown(&idle.at_once, 100.0, 1)));
+            line(format!("hidden idle  {} s after a service although somebody waits; median {:.0} s, {:.1} % over two minutes", shown(&idle.mean_s, 1.0, 1), idle.median_s, idle.over_2_min * 100.0));
         }
     }
     if let Some(agents) = &of.agents {
-        line(format!("agents vary  handle times by {} on the logarithm, of {} agents", shown(&agents.factors.log_deviation, 1.0, 3), agents.names.len()));
+        line(format!(
+            "agents vary  handle times by {} on the logarithm, of {} agents",
+            shown(&agents.factors.log_deviation, 1.0, 3),
+            agents.names.len()
+        ));
     }
     if let Some(redial) = &of.redial {
         line(format!(
@@ -104,7 +113,14 @@ fn text(of: &Calibration) -> String {
     if let Some(head) = &of.head_start {
         line(format!(
             "head start   {} s, best from {} to {} [{:.0}, {:.0}]; {} of {} pairs stay inverted, {} without it",
-            head.seconds, head.best_s[0], head.best_s[1], head.ci95[0], head.ci95[1], head.inversions, head.pairs, head.inversions_without
+            head.seconds,
+            head.best_s[0],
+            head.best_s[1],
+            head.ci95[0],
+            head.ci95[1],
+            head.inversions,
+            head.pairs,
+            head.inversions_without
         ));
     }
     if let Some(curve) = &of.slow_down {
@@ -114,7 +130,16 @@ fn text(of: &Calibration) -> String {
     line(String::new());
     line(format!(
         "{:<12} {:>8} {:>22} {:>18} {:>9} {:>24} {:>8} {:>6}  {:<18} {}",
-        "class", "asked", "abandoned %", "patience median s", "if exp. s", "handle mean s", "p95 s", "scv", "used", "KS / A² on held-out days"
+        "class",
+        "asked",
+        "abandoned %",
+        "patience median s",
+        "if exp. s",
+        "handle mean s",
+        "p95 s",
+        "scv",
+        "used",
+        "KS / A² on held-out days"
     ));
     for class in &of.classes {
         line(row(class));

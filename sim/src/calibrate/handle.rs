@@ -20,8 +20,8 @@ pub const SLACK: f64 = 0.01;
 pub const MIN_HELD_OUT: u64 = 100;
 /// Services below which an agent has no factor of their own.
 pub const MIN_AGENT_SERVICES: u64 = 30;
-/// Quantiles written down of a record.
-const QUANTILES: usize = 100;
+/// Points written down of a record.
+pub const POINTS: usize = 200;
 
 /// Services of one class, counted.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +63,8 @@ pub struct Handle {
     pub fit: Vec<Fit>,
     /// What is used.
     pub used: Family,
-    /// The record's quantiles in seconds, evenly from 0 to 1.
-    pub quantiles_s: Vec<f64>,
+    /// The record in [`POINTS`] points, in seconds: the mean of each equal share of it, so that they have the record's mean.
+    pub points_s: Vec<f64>,
 }
 
 /// A kind of distribution.
@@ -176,7 +176,7 @@ impl Lengths {
             gamma_shape: Estimate::normal(shape, shape_error, fitted.n),
             fit,
             used,
-            quantiles_s: (0..=QUANTILES).map(|at| quantile(&all, total, at as f64 / QUANTILES as f64)).collect(),
+            points_s: share_means(&all, total, POINTS),
         })
     }
 
@@ -330,6 +330,31 @@ fn below(record: &[(f64, f64)], x: f64) -> f64 {
     let (from, low) = at.checked_sub(1).map_or((0.0, 0.0), |before| record[before]);
     let Some((until, high)) = record.get(at) else { return 1.0 };
     low + (high - low) * ((x - from) / (until - from)).clamp(0.0, 1.0)
+}
+
+/// Means, in seconds, of equal shares of what bins of milliseconds count.
+pub(super) fn share_means(bins: &BTreeMap<u64, u64>, n: u64, shares: usize) -> Vec<f64> {
+    let size = n as f64 / shares as f64;
+    let mut means = Vec::with_capacity(shares);
+    let (mut room, mut sum) = (size, 0.0);
+    for (ms, count) in bins {
+        let mut left = *count as f64;
+        while left > 0.0 {
+            let taken = left.min(room);
+            sum += taken * s(*ms);
+            left -= taken;
+            room -= taken;
+            // A share ends here, but for what rounding leaves.
+            if room <= 1e-9 * size {
+                means.push(sum / size);
+                (room, sum) = (size, 0.0);
+            }
+        }
+    }
+    if means.len() < shares {
+        means.push(sum / (size - room).max(1e-9 * size));
+    }
+    means
 }
 
 fn quantile(bins: &BTreeMap<u64, u64>, n: u64, share: f64) -> f64 {

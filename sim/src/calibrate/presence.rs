@@ -2,23 +2,28 @@
 //! away although somebody waited whom they could have served.
 //!
 //! A record of contacts has no sign-ins. What it shows is inside the truth: an agent who sat idle before the first service or
-//! after the last was there longer. Hidden idle time is what is left between two services of an agent through which somebody of
-//! a class that this agent served that day kept waiting: pick-up, notes, a short pause. Somebody who waits proves that the gap was not
-//! for want of work.
+//! after the last was there longer. Hidden idle time is how long an agent stays away after a service although somebody waits whom
+//! the agent could serve: pick-up, notes, a short pause. It is seen only while somebody waits: an agent in a gap is at risk of
+//! coming back in the spans in which somebody of a class served that day waits, comes back at an event if somebody still does, and
+//! is otherwise lost from sight. The product-limit estimate with delayed entry (Kaplan & Meier 1958; Tsai, Jewell & Wang 1987)
+//! holds long pauses in proportion, where the plain mean of completely seen gaps would favour short ones.
 //!
 //! It refuses to know sign-in records: a reader that has them needs no inference.
 
 use super::contact::{AgentId, ClassId, DAY_MS, DayNumber, Service};
+use super::handle::share_means;
 use super::stats::{Estimate, mean_and_variance};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A gap between services longer than this is a break: 30 minutes.
 pub const BREAK_GAP_MS: u64 = 30 * 60_000;
-/// Hidden idle times are counted in bins of a second.
-const BIN_MS: u64 = 1_000;
-/// Quantiles written down of hidden idle times.
-const QUANTILES: usize = 40;
+/// Hidden idle times are counted in seconds, up to the length of a break.
+const SECONDS: usize = (BREAK_GAP_MS / 1_000) as usize + 1;
+/// Services of a class in a day without which an agent is not taken to serve it.
+const MIN_SKILL_SERVICES: usize = 3;
+/// Points written down of hidden idle times.
+const POINTS: usize = 40;
 
 /// One day of contacts, as far as presence needs it.
 #[derive(Clone, Debug, Default)]
@@ -51,11 +56,26 @@ pub struct Presence {
     /// Milliseconds present by day and interval.
     by_day: BTreeMap<DayNumber, Vec<u64>>,
     agents: BTreeMap<AgentId, AgentDays>,
-    idle: BTreeMap<u64, u64>,
+    idle: Idle,
     spans_ms: Vec<f64>,
     break_ms: f64,
     present_ms: f64,
     busy_ms: f64,
+}
+
+/// Agents away although somebody waits, by seconds since their service ended.
+#[derive(Clone, Debug)]
+struct Idle {
+    /// Who comes into sight less who goes out of it, by second: summed up, those at risk.
+    entries: Vec<i64>,
+    /// Who comes back.
+    back: Vec<u64>,
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self { entries: vec![0; SECONDS + 1], back: vec![0; SECONDS + 1] }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -98,10 +118,12 @@ pub struct WeekdayStaffing {
 pub struct HiddenIdle {
     /// Their mean, in seconds.
     pub mean_s: Estimate,
-    /// Share of gaps of a second or less: taken at once.
-    pub at_once: Estimate,
-    /// Quantiles in seconds, evenly from 0 to 1.
-    pub quantiles_s: Vec<f64>,
+    /// Their median, in seconds.
+    pub median_s: f64,
+    /// Share of those longer than two minutes.
+    pub over_2_min: f64,
+    /// The mean of each equal share of them, in seconds.
+    pub points_s: Vec<f64>,
 }
 
 /// Shifts of one day.
@@ -171,18 +193,21 @@ impl Presence {
         for services in day.services.values() {
             let mut spans: Vec<Service> = services.iter().map(|(service, _)| *service).collect();
             spans.sort_unstable_by_key(|span| (span.from, span.until));
-            let skills: BTreeSet<ClassId> = services.iter().map(|(_, class)| *class).collect();
-            let mine = joined(skills.iter().filter_map(|class| waiting.get(class)).flatten().copied().collect());
+            let mut skills: BTreeMap<ClassId, usize> = BTreeMap::new();
+            for (_, class) in services {
+                *skills.entry(*class).or_default() += 1;
+            }
+            // A class that was served once or twice may have been an exception.
+            skills.retain(|_, count| *count >= MIN_SKILL_SERVICES);
+            let mine = joined(skills.keys().filter_map(|class| waiting.get(class)).flatten().copied().collect());
             let mut ended = None;
             for span in spans {
                 self.busy_ms += ended.map_or(span.length_ms(), |ended| span.until.since(span.from.max(ended))) as f64;
                 if let Some(ended) = ended
                     && span.from >= ended
                     && span.from.since(ended) <= BREAK_GAP_MS
-                    && covered(&mine, ended.0, span.from.0)
                 {
-                    let gap = span.from.since(ended);
-                    *self.idle.entry((gap + BIN_MS / 2) / BIN_MS * BIN_MS).or_default() += 1;
+                    self.idle.gap(&mine, ended.0, span.from.0);
                 }
                 ended = ended.max(Some(span.until));
             }
@@ -221,39 +246,83 @@ impl Presence {
     }
 
     fn hidden_idle(&self) -> Option<HiddenIdle> {
-        let n: u64 = self.idle.values().sum();
+        let n: u64 = self.idle.back.iter().sum();
         if n == 0 {
             return None;
         }
-        let count = n as f64;
-        let mean = self.idle.iter().map(|(ms, k)| *ms as f64 * *k as f64).sum::<f64>() / count / 1_000.0;
-        let squares: f64 = self
-            .idle
-            .iter()
-            .map(|(ms, k)| {
-                let off = *ms as f64 / 1_000.0 - mean;
-                off * off * *k as f64
-            })
-            .sum();
-        let at_once = self.idle.range(..=BIN_MS).map(|(_, k)| k).sum();
+        // The product limit, as weights of the seconds; whoever is left past the last second was there to the end of sight.
+        let (mut at_risk, mut survival, mut greenwood) = (0_i64, 1.0, 0.0);
+        let mut weights: BTreeMap<u64, u64> = BTreeMap::new();
+        // Means of a weighted distribution and its error: ∫ S, and Greenwood's sum weighted by what is left of the integral.
+        let mut falls: Vec<(f64, f64, f64)> = Vec::new();
+        for second in 0..=SECONDS {
+            at_risk += self.idle.entries[second];
+            let back = self.idle.back[second];
+            // Who comes back within the second in which they came into sight is at risk in it.
+            let risk = (at_risk.max(0) as u64).max(back);
+            if back > 0 {
+                let after = survival * (risk - back) as f64 / risk as f64;
+                weights.insert(second as u64 * 1_000, whole(survival - after));
+                falls.push((second as f64, after, back as f64 / (risk as f64 * (risk - back).max(1) as f64)));
+                greenwood += back as f64 / (risk as f64 * (risk - back).max(1) as f64);
+                survival = after;
+            }
+        }
+        if survival > 0.0 && greenwood.is_finite() {
+            *weights.entry(SECONDS as u64 * 1_000).or_default() += whole(survival);
+        }
+        let total: u64 = weights.values().sum();
+        let mean = weights.iter().map(|(ms, w)| *ms as f64 / 1_000.0 * *w as f64).sum::<f64>() / total.max(1) as f64;
+        let (mut left, mut until, mut variance) = (0.0, SECONDS as f64, 0.0);
+        for (at, after, term) in falls.iter().rev() {
+            left += after * (until - at);
+            until = *at;
+            variance += left * left * term;
+        }
+        let share = |seconds: u64| weights.range(..=seconds * 1_000).map(|(_, w)| w).sum::<u64>() as f64 / total.max(1) as f64;
         let mut seen = 0;
-        let cumulative: Vec<(u64, u64)> = self
-            .idle
-            .iter()
-            .map(|(ms, k)| {
-                seen += k;
-                (*ms, seen)
-            })
-            .collect();
-        let quantile = |share: f64| {
-            let place = cumulative.partition_point(|(_, seen)| (*seen as f64) < share * count);
-            cumulative[place.min(cumulative.len() - 1)].0 as f64 / 1_000.0
-        };
+        let median = weights.iter().find(|(_, w)| {
+            seen += **w;
+            seen * 2 >= total
+        });
         Some(HiddenIdle {
-            mean_s: Estimate::normal(mean, (squares / (count - 1.0).max(1.0) / count).sqrt(), n),
-            at_once: Estimate::share(at_once, n),
-            quantiles_s: (0..=QUANTILES).map(|at| quantile(at as f64 / QUANTILES as f64)).collect(),
+            mean_s: Estimate::normal(mean, variance.sqrt(), n),
+            median_s: median.map_or(f64::NAN, |(ms, _)| *ms as f64 / 1_000.0),
+            over_2_min: 1.0 - share(120),
+            points_s: share_means(&weights, total, POINTS),
         })
+    }
+}
+
+/// Weights are whole numbers of a billionth.
+const WEIGHT: f64 = 1e9;
+
+/// To the nearest whole weight.
+fn whole(weight: f64) -> u64 {
+    (weight * WEIGHT + 0.5) as u64
+}
+
+impl Idle {
+    /// A gap from the end of a service to the begin of the next: in sight where somebody waits.
+    fn gap(&mut self, waiting: &[(i64, i64)], ended: i64, back: i64) {
+        let second = |at: i64| ((at - ended) / 1_000).clamp(0, SECONDS as i64) as usize;
+        let first = waiting.partition_point(|(_, until)| *until <= ended);
+        for (from, until) in waiting[first..].iter().take_while(|(from, _)| *from < back) {
+            let (from, out) = ((*from).max(ended), (*until).min(back));
+            self.entries[second(from)] += 1;
+            // At risk up to the second before going out of sight, in the second of coming back.
+            if *until >= back {
+                self.back[second(back)] += 1;
+                self.entries[(second(back) + 1).min(SECONDS)] -= 1;
+            } else {
+                self.entries[second(out)] -= 1;
+            }
+        }
+        if back == ended {
+            self.entries[0] += 1;
+            self.back[0] += 1;
+            self.entries[1] -= 1;
+        }
     }
 }
 
@@ -284,12 +353,6 @@ fn joined(mut spans: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
         }
     }
     joined
-}
-
-/// Whether one of the joined spans holds `from..until` whole.
-fn covered(spans: &[(i64, i64)], from: i64, until: i64) -> bool {
-    let at = spans.partition_point(|(_, end)| *end <= from);
-    spans.get(at).is_some_and(|(begin, end)| *begin <= from && until <= *end)
 }
 
 #[cfg(test)]
