@@ -13,9 +13,9 @@ use super::patience::{MIN_HANG_UPS, Patience, Waits};
 use super::presence::FittedPresence;
 use super::read::ReadReport;
 use super::redial::{self, Redial};
-use super::seniority::{self, HeadStart, MIN_PAIRS, Pairs};
+use super::seniority::{self, ClassHeadStart, HeadStart, MIN_PAIRS, Pairs};
 use super::slowdown::{MIN_SHARED, SlowDown};
-use super::tally::{Tally, untag};
+use super::tally::{ClassTally, Tally, untag};
 use crate::kernel::Streams;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -42,6 +42,9 @@ pub struct Calibration {
     pub patience: Option<Patience>,
     /// Each class, the largest first.
     pub classes: Vec<FittedClass>,
+    /// Handle times by hour of the day, over their class's mean; 1 where fewer than [`MIN_HOUR`] services say. `None` with
+    /// concurrency, where lengths are no work.
+    pub handle_by_hour: Option<Vec<f64>>,
     /// Agents' presence.
     pub presence: Option<FittedPresence>,
     /// How agents differ.
@@ -67,8 +70,24 @@ pub struct FittedClass {
     pub arrivals: Arrivals,
     /// Its patience; `None` with fewer than [`MIN_HANG_UPS`] hang-ups: all classes' stands in.
     pub patience: Option<Patience>,
+    /// Patience of its callers of high standing and of all others, where both have hang-ups enough.
+    pub patience_by_standing: Option<PatienceByStanding>,
+    /// By how much its ordinary callers are taken earlier than those of the largest class, where the same agents serve both.
+    pub head_start: Option<ClassHeadStart>,
     /// Its handle times: of work, with a slow-down curve.
     pub handle: Option<Handle>,
+}
+
+/// Services of an hour below which its handle times are taken to be as usual.
+pub const MIN_HOUR: u64 = 200;
+
+/// Patience by priority.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PatienceByStanding {
+    /// Of high standing.
+    pub high: Patience,
+    /// All others.
+    pub others: Patience,
 }
 
 /// Agents' factors with their names.
@@ -153,6 +172,8 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
                 asked: total(&class.arrivals),
                 arrivals: arrivals::fit(&counts, interval_s, &special, streams),
                 patience: class.waits.fit().filter(|patience| patience.hang_ups >= MIN_HANG_UPS),
+                patience_by_standing: by_standing(class),
+                head_start: tally.class_pairs.get(id).and_then(|days| seniority::fit_class(days, streams)),
                 handle: lengths.fit(),
             }
         })
@@ -174,6 +195,7 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
         arrivals: arrivals::fit(&all, interval_s, &special, streams),
         patience: waits.fit(),
         classes,
+        handle_by_hour: slow_down.is_none().then(|| by_hour(&tally)),
         presence: tally.presence.fit(),
         agents,
         redial: redial::fit(&tally.returns, streams),
@@ -183,6 +205,24 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
     };
     calibration.unidentified = unidentified(&calibration, &tally);
     Ok(calibration)
+}
+
+fn by_hour(tally: &Tally) -> Vec<f64> {
+    let (mut services, mut found, mut expected) = ([0_u64; 24], [0.0; 24], [0.0; 24]);
+    for class in tally.classes.values() {
+        let (n, sum) = class.by_hour.iter().fold((0, 0.0), |(n, sum), hour| (n + hour.0, sum + hour.1));
+        for (at, hour) in class.by_hour.iter().enumerate() {
+            services[at] += hour.0;
+            found[at] += hour.1;
+            expected[at] += hour.0 as f64 * sum / n.max(1) as f64;
+        }
+    }
+    (0..24).map(|at| if services[at] >= MIN_HOUR && expected[at] > 0.0 { found[at] / expected[at] } else { 1.0 }).collect()
+}
+
+fn by_standing(class: &ClassTally) -> Option<PatienceByStanding> {
+    let enough = |waits: &Waits| waits.fit().filter(|patience| patience.hang_ups >= MIN_HANG_UPS);
+    Some(PatienceByStanding { high: enough(&class.waits_high)?, others: enough(&class.waits.without(&class.waits_high))? })
 }
 
 fn unidentified(of: &Calibration, tally: &Tally) -> Vec<Unidentified> {

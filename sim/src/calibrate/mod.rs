@@ -28,6 +28,6 @@ mod fit;
 pub mod scenario;
 
 pub use contact::{AgentId, At, ClassId, DayNumber, Ended, Names, Observed, Service, Standing};
-pub use fit::{CalibrateError, Calibration, FittedClass, NamedFactors, Unidentified, calibrate};
+pub use fit::{CalibrateError, Calibration, FittedClass, NamedFactors, PatienceByStanding, Unidentified, calibrate};
 pub use stats::Estimate;
 pub use tally::{ClassTally, Tally};

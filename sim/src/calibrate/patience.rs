@@ -84,6 +84,19 @@ impl Waits {
         self.longest_ms = self.longest_ms.max(other.longest_ms);
     }
 
+    /// What is left when a part of it is taken out.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        let mut rest = self.clone();
+        for (at, (events, gone)) in &part.counts {
+            if let Some(cell) = rest.counts.get_mut(at) {
+                *cell = (cell.0.saturating_sub(*events), cell.1.saturating_sub(*gone));
+            }
+        }
+        rest.counts.retain(|_, counts| *counts != (0, 0));
+        rest
+    }
+
     /// The curve.
     pub fn curve(&self) -> KaplanMeier {
         KaplanMeier::fit_counts(&self.counts)

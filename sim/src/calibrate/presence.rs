@@ -21,7 +21,7 @@ pub const BREAK_GAP_MS: u64 = 30 * 60_000;
 /// Hidden idle times are counted in seconds, up to the length of a break.
 const SECONDS: usize = (BREAK_GAP_MS / 1_000) as usize + 1;
 /// Services of a class in a day without which an agent is not taken to serve it.
-const MIN_SKILL_SERVICES: usize = 3;
+pub const MIN_SKILL_SERVICES: usize = 3;
 /// Points written down of hidden idle times.
 const POINTS: usize = 40;
 

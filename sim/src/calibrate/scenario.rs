@@ -7,14 +7,14 @@
 //! record but may wait here: theirs is drawn with the share that waiting callers of their class have. It refuses to know what
 //! happened on the day beyond who came when, for what, and who was there.
 
-use super::contact::{ClassId, DAY_MS, WEEKDAYS, DayNumber, Ended, Names, Observed, Service, Standing};
+use super::contact::{AgentId, ClassId, DAY_MS, WEEKDAYS, DayNumber, Ended, Names, Observed, Service, Standing};
 use super::fit::{Calibration, FittedClass};
 use super::handle::{Family, Handle};
 use super::patience::Patience;
 use super::presence::{DayServices, shifts};
 use crate::kernel::{Purpose, Streams};
-use crate::scenario::{Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Pause, Repeat, Scenario, Shift, Span, Spread, Staffing};
-use std::collections::BTreeMap;
+use crate::scenario::{Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Pause, Profile, Repeat, Scenario, Shift, Span, Spread, Staffing};
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 /// The class of customers with a head start, in the policy.
@@ -26,6 +26,10 @@ pub const REGULAR: &str = "regular";
 const CHANNEL: &str = "shared";
 /// Intervals of reports, in seconds.
 const GRID_S: u32 = 1_800;
+/// A class of less than this share of services is so rare that having given none says nothing.
+const RARE: f64 = 0.02;
+/// Share of the expected services below which those given were exceptions.
+const EXCEPTION: f64 = 0.2;
 /// Busyness below this variance is none.
 const LEAST_VARIANCE: f64 = 1e-4;
 
@@ -103,6 +107,7 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
     if services.services.is_empty() {
         return Err(ScenarioError::NoAgents { day: date });
     }
+    let skills = skills(&services, &asked.keys().map(|(class, _)| *class).collect());
     let mut demand = Vec::new();
     for ((class, high), mut moments) in asked {
         moments.sort_by(f64::total_cmp);
@@ -128,7 +133,7 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
             };
             Group {
                 name: name.to_owned(),
-                skills: shift.skills.iter().map(|class| (of.names.class_name(*class).to_owned(), 1)).collect(),
+                skills: skills.get(&shift.agent).into_iter().flatten().map(|class| (of.names.class_name(*class).to_owned(), 1)).collect(),
                 units: 1,
                 cost: Span::ZERO,
                 staffing: Staffing {
@@ -151,6 +156,29 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
         })
         .collect();
     Ok(whole(&format!("{date} as recorded"), policy, demand, group))
+}
+
+/// What each agent can serve. Of an agent's services of the day, so many of a class were to be expected by its share of all; who gave
+/// none, or less than a fifth of that, does not serve it, unless it is so rare that giving none says nothing. A class that nobody
+/// is left to serve goes to everybody.
+fn skills(services: &DayServices, wanted: &BTreeSet<ClassId>) -> BTreeMap<AgentId, BTreeSet<ClassId>> {
+    let count = |services: &[(Service, ClassId)], class: ClassId| services.iter().filter(|(_, of)| *of == class).count() as f64;
+    let all: f64 = services.services.values().map(|all| all.len() as f64).sum();
+    let mut skills: BTreeMap<AgentId, BTreeSet<ClassId>> = BTreeMap::new();
+    for class in wanted {
+        let share = services.services.values().map(|of| count(of, *class)).sum::<f64>() / all.max(1.0);
+        let serves = |of: &[(Service, ClassId)]| {
+            let (expected, found) = (share * of.len() as f64, count(of, *class));
+            share < RARE || found >= f64::max(1.0, EXCEPTION * expected)
+        };
+        let anybody = services.services.values().any(|of| serves(of));
+        for (agent, of) in &services.services {
+            if serves(of) || !anybody {
+                skills.entry(*agent).or_default().insert(*class);
+            }
+        }
+    }
+    skills
 }
 
 /// An ordinary day of a weekday: fitted rates with their busyness, and as many agents with every skill as were there on average.
@@ -232,8 +260,12 @@ pub fn policy_text(fitted: &Calibration) -> String {
     if let Some(head) = &fitted.head_start {
         text.push_str(&format!("\n[[class]]\nname = \"{PRIORITY}\"\nhead_start = \"{:.0}s\"\n", head.seconds));
     }
-    for name in names {
-        text.push_str(&format!("\n[[queue]]\nname = {name}\n  [[queue.step]]\n  name = \"own\"\n  requires = {{ {name} = 1 }}\n"));
+    // A head start of a class is its queue's weight; weights begin at zero.
+    let start = |class: &FittedClass| class.head_start.as_ref().map_or(0.0, |head| head.seconds);
+    let least = fitted.classes.iter().map(start).fold(0.0, f64::min);
+    for (class, name) in fitted.classes.iter().zip(names) {
+        let weight = start(class) - least;
+        text.push_str(&format!("\n[[queue]]\nname = {name}\nweight = \"{weight:.0}s\"\noffer_timeout = \"10min\"\nwrap_up = \"30min\"\n  [[queue.step]]\n  name = \"own\"\n  requires = {{ {name} = 1 }}\n"));
     }
     text
 }
@@ -254,7 +286,8 @@ fn demand_of(class: &str, high: bool, fitted: &Calibration) -> Result<Demand, Sc
     let own = fitted.classes.iter().find(|fitted| fitted.name == class);
     let largest = || fitted.classes.iter().find_map(|class| class.handle.as_ref());
     let handle = own.and_then(|own| own.handle.as_ref()).or_else(largest).ok_or(ScenarioError::NoHandleTimes)?;
-    let patience = own.and_then(|own: &FittedClass| own.patience.as_ref()).or(fitted.patience.as_ref());
+    let by_standing = own.and_then(|own| own.patience_by_standing.as_ref()).map(|both| if high { &both.high } else { &both.others });
+    let patience = by_standing.or(own.and_then(|own: &FittedClass| own.patience.as_ref())).or(fitted.patience.as_ref());
     let priority_known = fitted.head_start.is_some();
     Ok(Demand {
         name: if high { format!("{class} {PRIORITY}") } else { class.to_owned() },
@@ -269,7 +302,7 @@ fn demand_of(class: &str, high: bool, fitted: &Calibration) -> Result<Demand, Sc
         patience: patience.and_then(patience_of),
         patience_profile: None,
         handle: handle_of(handle),
-        handle_profile: None,
+        handle_profile: fitted.handle_by_hour.as_ref().map(|factors| Profile { grid: span(3_600.0), factors: factors.clone() }),
         wrap_up: None,
         redial: None,
         repeat: None,

@@ -15,6 +15,8 @@ use serde::Serialize;
 
 /// Longest head start that is tried, in seconds.
 pub const LONGEST_TRIED_S: i64 = 600;
+/// Longest head start or delay between classes that is tried, in seconds.
+pub const CLASS_TRIED_S: i64 = 600;
 /// Pairs without which nothing is said.
 pub const MIN_PAIRS: u64 = 50;
 const REPLICATES: u64 = 400;
@@ -30,6 +32,30 @@ pub struct Waiter {
     pub taken: At,
     /// Of which standing.
     pub standing: Standing,
+}
+
+/// A served caller of ordinary standing, and whether the agent who took them also serves the class compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OfClass {
+    /// Since when.
+    pub began: At,
+    /// When taken.
+    pub taken: At,
+}
+
+/// How much earlier one class's callers are taken than another's, in seconds; below zero for later.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ClassHeadStart {
+    /// The middle of the best seconds.
+    pub seconds: f64,
+    /// The interval.
+    pub ci95: [f64; 2],
+    /// Pairs compared.
+    pub pairs: u64,
+    /// Pairs taken in the other order under it.
+    pub inversions: u64,
+    /// The same under none.
+    pub inversions_without: u64,
 }
 
 /// One day's pairs: by how many seconds the one of high standing came later, and whether taken first.
@@ -81,6 +107,25 @@ impl Pairs {
         Self(pairs)
     }
 
+    /// The pairs of two classes' callers who waited at the same moment and were taken by agents who serve both; those of `ours` are
+    /// the ones asked for. O(n log n + pairs).
+    pub fn between(mut ours: Vec<OfClass>, mut theirs: Vec<OfClass>) -> Self {
+        ours.sort_unstable();
+        theirs.sort_unstable();
+        let mut pairs = Vec::new();
+        for one in &ours {
+            // Whoever began so long before was taken long ago, or waits beyond what is tried.
+            let from = theirs.partition_point(|other| other.began.later(CLASS_TRIED_S as u64 * 2_000) < one.began);
+            for other in theirs[from..].iter().take_while(|other| other.began < one.taken) {
+                if other.taken > one.began && other.taken != one.taken {
+                    let later_s = (one.began.0 - other.began.0).div_euclid(1_000).clamp(-CLASS_TRIED_S - 1, CLASS_TRIED_S + 1);
+                    pairs.push((later_s as i16, one.taken < other.taken));
+                }
+            }
+        }
+        Self(pairs)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -118,6 +163,61 @@ pub fn fit(days: &[Pairs], streams: &Streams) -> Option<HeadStart> {
         inversions: best.inversions,
         inversions_without: best.inversions_without,
     })
+}
+
+/// Fits one class's head start over another's; `None` below [`MIN_PAIRS`].
+pub fn fit_class(days: &[Pairs], streams: &Streams) -> Option<ClassHeadStart> {
+    let days: Vec<&Pairs> = days.iter().filter(|day| !day.is_empty()).collect();
+    let pairs: u64 = days.iter().map(|day| day.len() as u64).sum();
+    if pairs < MIN_PAIRS {
+        return None;
+    }
+    let ((from, to), inversions, inversions_without) = best_class(days.iter().copied());
+    let (mut low, mut high) = (Vec::new(), Vec::new());
+    for replicate in 0..REPLICATES / 2 {
+        let mut stream = streams.for_(Purpose::Resampling, replicate);
+        let ((from, to), ..) = best_class((0..days.len()).map(|_| days[pick(stream.next_u01(), days.len())]));
+        low.push(from as f64);
+        high.push(to as f64);
+    }
+    low.sort_by(f64::total_cmp);
+    high.sort_by(f64::total_cmp);
+    let ci95 = [quantile(&low, 0.025), quantile(&high, 0.975)];
+    Some(ClassHeadStart { seconds: (from + to) as f64 / 2.0, ci95, pairs, inversions, inversions_without })
+}
+
+/// The first plateau of seconds, below zero too, with the fewest inversions; those, and those at zero.
+fn best_class<'a>(days: impl Iterator<Item = &'a Pairs>) -> ((i64, i64), u64, u64) {
+    const SECONDS: usize = 2 * CLASS_TRIED_S as usize + 1;
+    // At the shortest head start only those who began that much earlier are expected first.
+    let mut turned = [0_i64; SECONDS + 1];
+    let mut inversions = 0_i64;
+    for &(later_s, first) in days.flat_map(|day| &day.0) {
+        let place = i64::from(later_s) + CLASS_TRIED_S;
+        if place < 0 {
+            inversions += i64::from(!first);
+        } else {
+            inversions += i64::from(first);
+            if place < SECONDS as i64 - 1 {
+                turned[place as usize + 1] += if first { -1 } else { 1 };
+            }
+        }
+    }
+    let (mut from, mut to, mut fewest, mut open, mut without) = (0, 0, inversions, true, inversions);
+    for (place, turn) in turned.iter().enumerate().take(SECONDS).skip(1) {
+        inversions += turn;
+        if place == CLASS_TRIED_S as usize {
+            without = inversions;
+        }
+        if inversions < fewest {
+            (from, to, fewest, open) = (place, place, inversions, true);
+        } else if inversions == fewest && open {
+            to = place;
+        } else if inversions > fewest {
+            open = false;
+        }
+    }
+    ((from as i64 - CLASS_TRIED_S, to as i64 - CLASS_TRIED_S), fewest as u64, without as u64)
 }
 
 struct Best {

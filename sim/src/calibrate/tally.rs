@@ -11,10 +11,10 @@ use super::arrivals::DayCounts;
 use super::contact::{AgentId, At, ClassId, DAY_MS, DayNumber, Ended, Names, Observed, Service, Standing};
 use super::handle::{AgentLengths, Lengths};
 use super::patience::Waits;
-use super::presence::{DayServices, Presence};
+use super::presence::{DayServices, MIN_SKILL_SERVICES, Presence};
 use super::read::Sink;
 use super::redial::Returns;
-use super::seniority::{Pairs, Waiter};
+use super::seniority::{OfClass, Pairs, Waiter};
 use super::slowdown::Trails;
 use std::collections::BTreeMap;
 
@@ -28,8 +28,12 @@ pub struct ClassTally {
     pub arrivals: DayCounts,
     /// Waits.
     pub waits: Waits,
+    /// Waits of those of high standing.
+    pub waits_high: Waits,
     /// Lengths of services.
     pub lengths: Lengths,
+    /// Services and their seconds, by the hour of the day in which they were asked for.
+    pub by_hour: [(u64, f64); 24],
     /// Contacts that left before asking.
     pub left_early: u64,
 }
@@ -49,6 +53,10 @@ pub struct Tally {
     pub returns: Vec<Returns>,
     /// Pairs, a day each.
     pub pairs: Vec<Pairs>,
+    /// Pairs of a class and the reference class (the largest of the first day), a day each.
+    pub class_pairs: BTreeMap<ClassId, Vec<Pairs>>,
+    /// The class that the others are compared with.
+    pub reference: Option<ClassId>,
     /// Contacts as segments, tagged by class and whether held out.
     pub trails: Trails,
     /// First and last day.
@@ -87,6 +95,8 @@ impl Tally {
             presence: Presence::by_interval(interval_s),
             returns: Vec::new(),
             pairs: Vec::new(),
+            class_pairs: BTreeMap::new(),
+            reference: None,
             trails: Trails::default(),
             span: None,
             contacts: 0,
@@ -140,6 +150,7 @@ impl Tally {
             }
         }
         self.presence.add(day, &services);
+        self.count_class_pairs(&contacts, &services);
         self.pairs.push(Pairs::of(waiters));
         let mut returns = Returns::default();
         for contacts in by_customer.values_mut() {
@@ -169,6 +180,33 @@ impl Tally {
             if !held.is_empty() {
                 self.held.insert(agent, held);
             }
+        }
+    }
+}
+
+impl Tally {
+    /// Ordinary callers of each class beside those of the reference class, both taken by agents who serve both.
+    fn count_class_pairs(&mut self, contacts: &[Observed], services: &DayServices) {
+        let mut taken: BTreeMap<ClassId, Vec<(OfClass, AgentId)>> = BTreeMap::new();
+        for contact in contacts.iter().filter(|contact| contact.standing != Standing::High) {
+            if let (Some(agent), Ended::Served { waited_ms: waited_ms @ 1.., .. }) = (contact.agent, contact.ended) {
+                let of = OfClass { began: contact.asked, taken: contact.asked.later(waited_ms) };
+                taken.entry(contact.class).or_default().push((of, agent));
+            }
+        }
+        let largest = taken.iter().max_by_key(|(_, taken)| taken.len()).map(|(class, _)| *class);
+        let Some(reference) = self.reference.or(largest) else { return };
+        self.reference = Some(reference);
+        let serves = |agent: &AgentId, class: ClassId| {
+            services.services.get(agent).is_some_and(|all| all.iter().filter(|(_, of)| *of == class).count() >= MIN_SKILL_SERVICES)
+        };
+        let by = |class: ClassId, other: ClassId| -> Vec<OfClass> {
+            let all = taken.get(&class).into_iter().flatten();
+            all.filter(|(_, agent)| serves(agent, class) && serves(agent, other)).map(|(of, _)| *of).collect()
+        };
+        for class in taken.keys().copied().filter(|class| *class != reference) {
+            let pairs = Pairs::between(by(class, reference), by(reference, class));
+            self.class_pairs.entry(class).or_default().push(pairs);
         }
     }
 }
@@ -218,12 +256,23 @@ impl Sink for Tally {
         let class = self.classes.entry(contact.class).or_default();
         match contact.ended {
             Ended::BeforeAsking => class.left_early += 1,
-            Ended::Abandoned { waited_ms } => class.waits.hung_up(waited_ms),
+            Ended::Abandoned { waited_ms } => {
+                class.waits.hung_up(waited_ms);
+                if contact.standing == Standing::High {
+                    class.waits_high.hung_up(waited_ms);
+                }
+            }
             Ended::Served { waited_ms, service } => {
                 class.waits.answered(waited_ms);
+                if contact.standing == Standing::High {
+                    class.waits_high.answered(waited_ms);
+                }
                 match service {
                     Some(service) if service.length_ms() > 0 => {
                         class.lengths.add(service.length_ms(), day.is_held_out());
+                        let hour = &mut class.by_hour[(contact.asked.of_day_ms() / 3_600_000) as usize];
+                        hour.0 += 1;
+                        hour.1 += service.length_ms() as f64 / 1_000.0;
                         if let Some(agent) = contact.agent {
                             self.agent_lengths.add(agent, contact.class, service.length_ms());
                         }
