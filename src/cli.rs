@@ -226,6 +226,12 @@ pub struct Calibrate {
     /// Exit code 3 when a row was rejected.
     #[arg(long)]
     pub strict: bool,
+    /// Where a scenario of an ordinary day goes, ready for `simulate`.
+    #[arg(short, long, value_name = "SCENARIO")]
+    pub output: Option<PathBuf>,
+    /// Which weekday the scenario is; the busiest otherwise.
+    #[arg(long, requires = "output", value_parser = weekday)]
+    pub weekday: Option<usize>,
     /// Everything fitted as JSON on stdout.
     #[arg(long)]
     pub json: bool,
@@ -254,6 +260,12 @@ pub enum RecordEncoding {
 
 fn mapping(text: &str) -> Result<tidegate_sim::calibrate::read::Mapping, String> {
     tidegate_sim::calibrate::read::Mapping::parse([text]).map_err(|error| error.to_string())
+}
+
+fn weekday(text: &str) -> Result<usize, String> {
+    let days = tidegate_sim::calibrate::contact::WEEKDAYS;
+    let found = days.iter().position(|day| day.eq_ignore_ascii_case(text));
+    found.ok_or_else(|| format!("write one of {}", days.join(", ")))
 }
 
 fn divisor(text: &str) -> Result<u32, String> {

@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("payloads", targets::core::payloads, 2_048),
     target("tenant_inputs", targets::tenant::tenant_inputs, 3_072),
     target("bank_trace", targets::sim::bank_trace, 4_096),
+    target("contact_csv", targets::sim::contact_csv, 4_096),
     target("scenario_text", targets::sim::scenario_text, 4_096),
     target("simulation_results", targets::sim::simulation_results, 32_768),
     target("web_frames", targets::channels::web_frames, 4_096),

@@ -47,6 +47,15 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "payloads" => payloads(),
         "tenant_inputs" => (0..4_u64).map(|seed| (format!("day-{seed}"), day(seed))).collect(),
         "bank_trace" => vec![("rows".into(), trace().into_bytes()), ("crlf".into(), trace().replace('\n', "\r\n").into_bytes())],
+        "contact_csv" => vec![
+            ("utf-8".into(), [b"\x00".as_slice(), CONTACTS.as_bytes()].concat()),
+            ("marked".into(), [b"\x00\xef\xbb\xbf".as_slice(), CONTACTS.as_bytes()].concat()),
+            // The same in GB18030: a queue of complaints.
+            (
+                "gb18030".into(),
+                b"\x02time,class,outcome,wait_s,handle_s\n2026/11/11 9:05,\xcd\xb6\xcb\xdf,\xbd\xd3\xcd\xa8,12,180\n".to_vec(),
+            ),
+        ],
         "scenario_text" => vec![
             ("n-model".into(), include_bytes!("../../examples/scenarios/n-model.toml").to_vec()),
             ("hotline".into(), include_bytes!("../../examples/scenarios/hotline.toml").to_vec()),
@@ -260,3 +269,8 @@ fn entries() -> Vec<(String, Vec<u8>)> {
         })
         .collect()
 }
+
+/// A record of contacts: one good row of each kind, some bad ones.
+const CONTACTS: &str = "time,class,outcome,wait_s,handle_s,agent,customer,priority\n\
+    2026-11-11 09:30:00,voice,served,12,180,A01,77,2\n2026-11-11T09:31:00+08:00,voice,abandoned,60,,,78,\n\
+    1794398400,chat,left,,,,,\nnoon,voice,served,-1,x,A01,77,2\n\"2026-11-11 10:00\",voice,served,1,2\n";

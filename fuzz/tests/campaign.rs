@@ -97,6 +97,7 @@ campaigns!(
     payloads,
     tenant_inputs,
     bank_trace,
+    contact_csv,
     scenario_text,
     simulation_results,
     web_frames,

@@ -110,7 +110,10 @@ fn recorded(contacts: &[Observed]) -> Figures {
 fn january_to_july_give_the_known_figures() {
     let Some(fitted) = fitted() else { return };
     println!("handle times by hour {:.2?}", fitted.handle_by_hour);
-    println!("hidden idle {:?}", fitted.presence.as_ref().and_then(|presence| presence.hidden_idle.as_ref()).map(|idle| (idle.mean_s, idle.median_s)));
+    println!(
+        "hidden idle {:?}",
+        fitted.presence.as_ref().and_then(|presence| presence.hidden_idle.as_ref()).map(|idle| (idle.mean_s, idle.median_s))
+    );
     assert_eq!(fitted.days, 209);
     assert_eq!((fitted.read.rejected, fitted.read.ignored), (181, 2_346));
     // The rule of the owners' description, found in the order of pairs: the demo's policy took 90 s from eight days of May.
@@ -158,7 +161,8 @@ fn september_is_predicted_from_january_to_july() {
                 continue;
             }
         };
-        let setup = Setup::new(scenario, "september", "", "calibrated", &policy).unwrap_or_else(|error| panic!("{}: {error}", day.date()));
+        let setup =
+            Setup::new(scenario, "september", "", "calibrated", &policy).unwrap_or_else(|error| panic!("{}: {error}", day.date()));
         let mut tallies = setup.tallies();
         let mut simulated = Figures::default();
         for number in 0..replications {

@@ -4,7 +4,9 @@
 //! constant memory (nightly).
 
 use std::io::{self, Read, Write};
-use tidegate_sim::calibrate::read::{Encoding, Limits, Mapping, MappingError, ReadError, ReadReport, Zone, read_bank, read_csv_from};
+use tidegate_sim::calibrate::read::{
+    Encoding, Limits, Mapping, MappingError, ReadError, ReadReport, Zone, read_bank, read_csv_from,
+};
 use tidegate_sim::calibrate::{Tally, calibrate};
 use tidegate_sim::kernel::Streams;
 
@@ -64,8 +66,14 @@ fn each_mistake_has_its_own_words() {
         "2026-11-11 09:30:00,voice,abandoned,,,A01,77,2",
         "wait_s: found nothing, expected a wait: wait_s, or answered, or ended of an abandoned one; map one of these columns",
     );
-    check("2026-11-11 09:30:00,voice,served,12,180,A01,77", "line: found 7 columns, expected 8 columns; check for a missing or an extra separator");
-    check("2026-11-11 09:30:00,voice,served,NaN,180,A01,77,2", "wait_s: found “NaN”, expected seconds from 0 to 2592000; correct the length; is it in milliseconds?");
+    check(
+        "2026-11-11 09:30:00,voice,served,12,180,A01,77",
+        "line: found 7 columns, expected 8 columns; check for a missing or an extra separator",
+    );
+    check(
+        "2026-11-11 09:30:00,voice,served,NaN,180,A01,77,2",
+        "wait_s: found “NaN”, expected seconds from 0 to 2592000; correct the length; is it in milliseconds?",
+    );
 }
 
 #[test]
@@ -106,8 +114,14 @@ fn encodings_are_told_apart_and_wrong_ones_are_found() {
     let mixed = [format!("{HEADER}\n").as_bytes(), b"2026-11-11 09:30:00,\xcd\xb6\xcb\xdf,served,12,180,A01,77,2\n"].concat();
     let (report, _) = read_with(&mixed, "", Encoding::Utf8, Limits::default());
     let found = report.expect("a header").findings[0].to_string();
-    assert!(found.starts_with("day.csv:2: class: found ") && found.ends_with("name the file's encoding with --encoding gb18030, or save it as UTF-8"), "{found}");
-    for (bytes, named) in [(b"\xff\xfet\0i\0".as_slice(), "UTF-16"), (b"PK\x03\x04rest", "a workbook (XLSX) or another zip archive")] {
+    assert!(
+        found.starts_with("day.csv:2: class: found ")
+            && found.ends_with("name the file's encoding with --encoding gb18030, or save it as UTF-8"),
+        "{found}"
+    );
+    for (bytes, named) in
+        [(b"\xff\xfet\0i\0".as_slice(), "UTF-16"), (b"PK\x03\x04rest", "a workbook (XLSX) or another zip archive")]
+    {
         match read_with(bytes, "", Encoding::Detect, Limits::default()).0 {
             Err(ReadError::Encoding { found, .. }) => assert_eq!(found, named),
             other => panic!("{other:?}"),
@@ -118,7 +132,10 @@ fn encodings_are_told_apart_and_wrong_ones_are_found() {
 #[test]
 fn files_that_are_no_record_are_refused() {
     assert!(matches!(read_with(b"", "", Encoding::Detect, Limits::default()).0, Err(ReadError::Empty { .. })));
-    assert!(matches!(read_with(format!("{HEADER}\n").as_bytes(), "", Encoding::Detect, Limits::default()).0, Err(ReadError::Empty { .. })));
+    assert!(matches!(
+        read_with(format!("{HEADER}\n").as_bytes(), "", Encoding::Detect, Limits::default()).0,
+        Err(ReadError::Empty { .. })
+    ));
     for (header, expected) in [
         ("when,what", "a column for time, when a contact asked"),
         ("time,class", "a column for at least one of wait_s, answered, handle_s, ended, outcome"),
@@ -167,7 +184,9 @@ fn a_wrong_column_for_classes_stops_the_file() {
 #[test]
 fn lines_and_rows_at_their_limit_above_it_and_far_above() {
     let limits = Limits { line_bytes: GOOD.len() + 1 - 8, rows: 2, findings: 1 };
-    let file = |rows: &[String]| read_with(format!("{HEADER}\n{}\n", rows.join("\n")).as_bytes(), "", Encoding::Detect, limits).0.expect("a header");
+    let file = |rows: &[String]| {
+        read_with(format!("{HEADER}\n{}\n", rows.join("\n")).as_bytes(), "", Encoding::Detect, limits).0.expect("a header")
+    };
     // Seven separators are not counted.
     let report = file(&[GOOD.to_owned(), GOOD.replace("A01", "A0123"), GOOD.to_owned()]);
     assert_eq!((report.rows, report.contacts, report.rejected), (2, 1, 1));
@@ -178,7 +197,8 @@ fn lines_and_rows_at_their_limit_above_it_and_far_above() {
 #[test]
 fn the_bank_s_own_columns_and_its_damage() {
     let header = "vru+line\tcall_id\tcustomer_id\tpriority\ttype\tdate\tvru_entry\tvru_exit\tvru_time\tq_start\tq_exit\tq_time\toutcome\tser_start\tser_exit\tser_time\tserver";
-    let good = "AA0101\t1\t9664491\t2\tPS\t990101\t0:00:31\t0:00:36\t5\t0:00:36\t0:03:09\t153\tHANG\t0:00:00\t0:00:00\t0\tNO_SERVER";
+    let good =
+        "AA0101\t1\t9664491\t2\tPS\t990101\t0:00:31\t0:00:36\t5\t0:00:36\t0:03:09\t153\tHANG\t0:00:00\t0:00:00\t0\tNO_SERVER";
     let rows = [
         good.to_owned(),
         good.replace("2\tPS", "2       PS"),
@@ -231,7 +251,13 @@ impl Read for Rows {
             self.at = 0;
             let (class, wait) = (self.made % 7, self.made * 7_919 % 600);
             let outcome = if self.made.is_multiple_of(5) { "abandoned" } else { "served" };
-            writeln!(self.line, "{seconds},q{class},{outcome},{wait},{},A{},{},1", wait + 60, self.made % 300, self.made % 100_000)?;
+            writeln!(
+                self.line,
+                "{seconds},q{class},{outcome},{wait},{},A{},{},1",
+                wait + 60,
+                self.made % 300,
+                self.made % 100_000
+            )?;
         }
         let n = into.len().min(self.line.len() - self.at);
         into[..n].copy_from_slice(&self.line[self.at..self.at + n]);
@@ -253,7 +279,9 @@ fn a_long_record_needs_no_more_room_than_its_open_days() {
     let rows = Rows { left: count, made: 0, line: format!("{HEADER}\n").into_bytes(), at: 0 };
     let mut tally = Tally::new(3_600);
     let before = peak_kib();
-    let report = read_csv_from(rows, "stream", &Mapping::default(), Encoding::Detect, Zone::default(), Limits::default(), &mut tally).expect("rows");
+    let report =
+        read_csv_from(rows, "stream", &Mapping::default(), Encoding::Detect, Zone::default(), Limits::default(), &mut tally)
+            .expect("rows");
     assert_eq!((report.contacts, report.rejected), (count, 0));
     if let (Some(before), Some(after)) = (before, peak_kib()) {
         let grew_mib = (after - before) / 1_024;

@@ -22,12 +22,16 @@ const MONDAY: i64 = MONDAY_MS / 86_400_000;
 /// Exact Poisson figures published in the planners' reference, to its printed digit.
 #[test]
 fn the_floor_is_the_exact_one() {
-    for (volume, percent) in [(5.0, 35.1), (10.0, 25.0), (30.0, 14.5), (50.0, 11.3), (100.0, 8.0), (250.0, 5.0), (1_000.0, 2.5), (5_000.0, 1.1)] {
+    for (volume, percent) in
+        [(5.0, 35.1), (10.0, 25.0), (30.0, 14.5), (50.0, 11.3), (100.0, 8.0), (250.0, 5.0), (1_000.0, 2.5), (5_000.0, 1.1)]
+    {
         let found = wape_floor(volume) * 100.0;
         assert!((found - percent).abs() <= 0.05 + 1e-9, "{volume}: {found}, published {percent}");
     }
     // Worked by hand for a mean of 1: shares 0.3679 and 0.7358 at most 0 and 1.
-    assert!((poisson_cdf(1.0, 0.0) - (-1.0_f64).exp()).abs() < 1e-14 && (poisson_cdf(1.0, 1.0) - 2.0 * (-1.0_f64).exp()).abs() < 1e-14);
+    assert!(
+        (poisson_cdf(1.0, 0.0) - (-1.0_f64).exp()).abs() < 1e-14 && (poisson_cdf(1.0, 1.0) - 2.0 * (-1.0_f64).exp()).abs() < 1e-14
+    );
     assert_eq!((poisson_quantile(1.0, 0.5), poisson_quantile(1.0, 0.95), poisson_quantile(1.0, 0.2)), (1.0, 3.0, 0.0));
 }
 
@@ -73,7 +77,8 @@ fn made(weeks: i64, day_variance: f64, seed: u64) -> Series {
         let factor = 600.0 * weekday[(day % 7) as usize] * busy.sample(&mut stream);
         for hour in 8..18 {
             let share = 0.1 + 0.04 * f64::from((hour % 5) - 2);
-            counts.push((At((MONDAY + day) * 86_400_000 + i64::from(hour) * 3_600_000), poisson(factor * share, &mut stream) as f64));
+            counts
+                .push((At((MONDAY + day) * 86_400_000 + i64::from(hour) * 3_600_000), poisson(factor * share, &mut stream) as f64));
         }
     }
     Series::from_counts("made", 3_600, counts)
@@ -85,9 +90,16 @@ fn what_was_put_in_is_found() {
     let model = Model::fit(&series, &Events::new(), DayNumber(MONDAY + 210)).expect("thirty weeks");
     assert!((model.level * model.weekday[0] / 720.0 - 1.0).abs() < 0.07, "{}", model.level * model.weekday[0]);
     assert!((model.weekday[5] / model.weekday[0] / (0.5 / 1.2) - 1.0).abs() < 0.08, "{:?}", model.weekday);
-    assert!((0.004..0.025).contains(&model.day_variance) && model.interval_variance < 0.003, "{} {}", model.day_variance, model.interval_variance);
+    assert!(
+        (0.004..0.025).contains(&model.day_variance) && model.interval_variance < 0.003,
+        "{} {}",
+        model.day_variance,
+        model.interval_variance
+    );
     assert!((model.shape[0].iter().sum::<f64>() - 1.0).abs() < 1e-9);
-    let compared = Rolling { history: 70, step: 7, ahead: 7, paths: 200 }.measure(&series, &Events::new(), &Streams::seeded(1)).expect("long enough");
+    let compared = Rolling { history: 70, step: 7, ahead: 7, paths: 200 }
+        .measure(&series, &Events::new(), &Streams::seeded(1))
+        .expect("long enough");
     assert!(compared.model.wape < 0.9 * compared.naive.wape, "{compared:?}");
 }
 
@@ -182,9 +194,18 @@ fn files_go_round_and_bad_ones_are_named() {
         ("unique_id,ds,y\n", "f.csv:1: line: found no rows, expected a header and at least one; check that this is the right file"),
         ("id,ds,y\na,2026-01-05,1\n", "f.csv:1: line: found no column “unique_id”, expected unique_id, ds, y; rename the columns"),
         ("unique_id,ds,y\na,2026-01-05,-1\n", "f.csv:2: y: found “-1”, expected a number from 0; correct the row or delete it"),
-        ("unique_id,ds,y\na,soon,1\n", "f.csv:2: ds: found “soon”, expected a date or a moment, as 2026-11-11 09:30:00; correct the row or delete it"),
-        ("unique_id,ds,y\na,2026-01-05,1\na,2026-01-05,2\n", "f.csv: series “a” has two rows of 2026-01-05 00:00:00; intervals must not overlap"),
-        ("unique_id,ds,y\na,1900-01-05,1\na,2026-01-05,2\n", "f.csv: series “a” spans 46022 days, more than 20000; correct the dates"),
+        (
+            "unique_id,ds,y\na,soon,1\n",
+            "f.csv:2: ds: found “soon”, expected a date or a moment, as 2026-11-11 09:30:00; correct the row or delete it",
+        ),
+        (
+            "unique_id,ds,y\na,2026-01-05,1\na,2026-01-05,2\n",
+            "f.csv: series “a” has two rows of 2026-01-05 00:00:00; intervals must not overlap",
+        ),
+        (
+            "unique_id,ds,y\na,1900-01-05,1\na,2026-01-05,2\n",
+            "f.csv: series “a” spans 46022 days, more than 20000; correct the dates",
+        ),
     ] {
         match read_long(text.as_bytes(), "f.csv") {
             Err(error) => assert_eq!(error.to_string(), expected),
@@ -218,7 +239,9 @@ fn told(name: &str, compared: &Compared) {
 #[test]
 fn real_counts_are_forecast_better_than_by_the_seasonal_naive() {
     let Ok(data) = std::env::var("TIDEGATE_DATA") else {
-        println!("SKIPPED: set TIDEGATE_DATA to the directory of bank-calls-5min/, vancouver-311/ and anonymous-bank-6min/ to run this");
+        println!(
+            "SKIPPED: set TIDEGATE_DATA to the directory of bank-calls-5min/, vancouver-311/ and anonymous-bank-6min/ to run this"
+        );
         return;
     };
     let data = Path::new(&data);

@@ -5,10 +5,11 @@
 use super::print_json;
 use crate::cli::{Calibrate, RecordEncoding, RecordFormat};
 use crate::failure::Failure;
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use std::fmt::Write;
 use std::path::Path;
 use tidegate_sim::calibrate::read::{self, Encoding, Limits, ReadError, ReadReport};
+use tidegate_sim::calibrate::scenario::ordinary_day;
 use tidegate_sim::calibrate::{Calibration, Estimate, FittedClass, Tally, calibrate};
 use tidegate_sim::kernel::Streams;
 
@@ -32,12 +33,25 @@ pub fn run(args: &Calibrate) -> Result<(), Failure> {
         return Err(Failure::Input(anyhow!("{} row(s) rejected, and --strict was asked for; correct them", report.rejected)));
     }
     let fitted = calibrate(tally, interval_s, report, &Streams::seeded(args.seed)).map_err(|error| Failure::Input(error.into()))?;
+    if let Some(path) = &args.output {
+        let weekday = args.weekday.unwrap_or_else(|| busiest(&fitted));
+        let scenario = ordinary_day(weekday, &fitted).map_err(|error| Failure::Input(error.into()))?;
+        let text = scenario.to_toml().context("the scenario cannot be written")?;
+        std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+        eprintln!("{}: {}, for tidegate simulate", path.display(), scenario.name);
+    }
     if args.json {
         let value = serde_json::to_value(&fitted).map_err(|error| Failure::Check(error.into()))?;
         return print_json(&value);
     }
     print!("{}", text(&fitted));
     Ok(())
+}
+
+/// The weekday with the most contacts.
+fn busiest(fitted: &Calibration) -> usize {
+    let total = |mean: &[f64]| mean.iter().sum::<f64>();
+    fitted.arrivals.rates.iter().max_by(|a, b| total(&a.mean).total_cmp(&total(&b.mean))).map_or(0, |rates| rates.weekday)
 }
 
 fn read_one(path: &Path, args: &Calibrate, tally: &mut Tally) -> Result<ReadReport, ReadError> {
@@ -92,7 +106,12 @@ fn text(of: &Calibration) -> String {
             presence.serving_share * 100.0
         ));
         if let Some(idle) = &presence.hidden_idle {
-            line(format!("hidden idle  {} s after a service although somebody waits; median {:.0} s, {:.1} % over two minutes", shown(&idle.mean_s, 1.0, 1), idle.median_s, idle.over_2_min * 100.0));
+            line(format!(
+                "hidden idle  {} s after a service although somebody waits; median {:.0} s, {:.1} % over two minutes",
+                shown(&idle.mean_s, 1.0, 1),
+                idle.median_s,
+                idle.over_2_min * 100.0
+            ));
         }
     }
     if let Some(agents) = &of.agents {
@@ -145,6 +164,17 @@ fn text(of: &Calibration) -> String {
         line(row(class));
     }
     line(String::new());
+    let starts: Vec<String> = of
+        .classes
+        .iter()
+        .filter_map(|class| {
+            class.head_start.map(|head| format!("{} {:+.0} s [{:.0}, {:.0}]", class.name, head.seconds, head.ci95[0], head.ci95[1]))
+        })
+        .collect();
+    if !starts.is_empty() {
+        line(format!("head start over ordinary callers of the largest class: {}", starts.join(", ")));
+        line(String::new());
+    }
     line("could not be identified".to_owned());
     for unknown in &of.unidentified {
         line(format!("- {}: {}", unknown.what, unknown.why));

@@ -1,8 +1,11 @@
-//! Targets of `tidegate-sim`: the readers of recorded days, of scenarios and of results.
+//! Targets of `tidegate-sim`: the readers of recorded days, contacts in CSV, scenarios and results.
 //!
 //! Properties of recorded days: reading any bytes is total; every line after the header is a row or is rejected, and what is rejected was
 //! found; the strict mode stops exactly when the lenient one finds something.
 
+use tidegate_sim::calibrate::read::{Encoding, Mapping, Zone};
+use tidegate_sim::calibrate::{self, Tally};
+use tidegate_sim::kernel::Streams;
 use tidegate_sim::run::Outcome;
 use tidegate_sim::scenario;
 use tidegate_sim::trace::{Limits, Mode, parse, parse_bytes};
@@ -58,5 +61,27 @@ pub fn simulation_results(data: &[u8]) {
     assert_eq!(alone.digest, read.digest, "a result changes by being merged alone");
     if !read.replications.is_empty() {
         assert!(Outcome::merge(vec![read.clone(), read]).is_err(), "a replication was counted twice");
+    }
+}
+
+/// Any bytes as a record of contacts in CSV; the first byte chooses the encoding that is named.
+///
+/// Properties: reading is total; every row is a contact or is rejected with a finding; what was read can be fitted or is refused.
+///
+/// # Panics
+/// When a row is dropped in silence.
+pub fn contact_csv(data: &[u8]) {
+    let Some((first, bytes)) = data.split_first() else { return };
+    let encoding = [Encoding::Detect, Encoding::Utf8, Encoding::Gb18030][usize::from(first % 3)];
+    let mut tally = Tally::new(21_600);
+    let limits = calibrate::read::Limits::default();
+    let read = calibrate::read::read_csv_from(bytes, "input", &Mapping::default(), encoding, Zone::default(), limits, &mut tally);
+    let Ok(report) = read else { return };
+    assert_eq!(report.contacts + report.rejected, report.rows, "a row is neither contact nor rejected");
+    assert_eq!(report.contacts, tally.contacts, "a contact is lost");
+    assert!(report.rejected == report.problems.values().sum::<u64>(), "a row is rejected without a finding");
+    let fitted = calibrate::calibrate(tally, 21_600, report, &Streams::seeded(1));
+    if let Ok(fitted) = fitted {
+        assert!(fitted.asked > 0 && fitted.days > 0, "fitted from nobody");
     }
 }

@@ -7,13 +7,15 @@
 //! record but may wait here: theirs is drawn with the share that waiting callers of their class have. It refuses to know what
 //! happened on the day beyond who came when, for what, and who was there.
 
-use super::contact::{AgentId, ClassId, DAY_MS, WEEKDAYS, DayNumber, Ended, Names, Observed, Service, Standing};
+use super::contact::{AgentId, ClassId, DAY_MS, DayNumber, Ended, Names, Observed, Service, Standing, WEEKDAYS};
 use super::fit::{Calibration, FittedClass};
 use super::handle::{Family, Handle};
 use super::patience::Patience;
 use super::presence::{DayServices, shifts};
 use crate::kernel::{Purpose, Streams};
-use crate::scenario::{Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Pause, Profile, Repeat, Scenario, Shift, Span, Spread, Staffing};
+use crate::scenario::{
+    Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Pause, Profile, Repeat, Scenario, Shift, Span, Spread, Staffing,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
@@ -133,7 +135,12 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
             };
             Group {
                 name: name.to_owned(),
-                skills: skills.get(&shift.agent).into_iter().flatten().map(|class| (of.names.class_name(*class).to_owned(), 1)).collect(),
+                skills: skills
+                    .get(&shift.agent)
+                    .into_iter()
+                    .flatten()
+                    .map(|class| (of.names.class_name(*class).to_owned(), 1))
+                    .collect(),
                 units: 1,
                 cost: Span::ZERO,
                 staffing: Staffing {
@@ -142,7 +149,12 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
                         lasts: span(until.saturating_sub(from).max(1_000) as f64 / 1_000.0),
                         agents: 1,
                         hand_over: Span::ZERO,
-                        pauses: shift.breaks.iter().filter(|pause| pause.until.since(midnight) < DAY_MS as u64).map(pause).collect(),
+                        pauses: shift
+                            .breaks
+                            .iter()
+                            .filter(|pause| pause.until.since(midnight) < DAY_MS as u64)
+                            .map(pause)
+                            .collect(),
                     }],
                     ..Staffing::default()
                 },
@@ -220,7 +232,8 @@ pub fn ordinary_day(weekday: usize, fitted: &Calibration) -> Result<Scenario, Sc
     if demand.is_empty() {
         return Err(missing());
     }
-    let staffing = fitted.presence.as_ref().and_then(|presence| presence.staffing.iter().find(|staffing| staffing.weekday == weekday));
+    let staffing =
+        fitted.presence.as_ref().and_then(|presence| presence.staffing.iter().find(|staffing| staffing.weekday == weekday));
     let staffing = staffing.ok_or_else(|| ScenarioError::NoAgents { day: WEEKDAYS[weekday].to_owned() })?;
     let deviation = fitted.agents.as_ref().map_or(0.0, |agents| agents.factors.log_deviation.value);
     let levels = fitted.slow_down.as_ref().map_or(1, |curve| curve.levels.len().max(1));
@@ -255,7 +268,10 @@ pub fn policy_text(fitted: &Calibration) -> String {
     let quoted = |name: &str| toml::Value::String(name.to_owned()).to_string();
     let names: Vec<String> = fitted.classes.iter().map(|class| quoted(&class.name)).collect();
     let first = names.first().cloned().unwrap_or_default();
-    let mut text = format!("name = \"calibrated\"\nselection = \"longest-idle\"\ndefault_queue = {first}\ndefault_class = \"{REGULAR}\"\nskills = [{}]\n", names.join(", "));
+    let mut text = format!(
+        "name = \"calibrated\"\nselection = \"longest-idle\"\ndefault_queue = {first}\ndefault_class = \"{REGULAR}\"\nskills = [{}]\n",
+        names.join(", ")
+    );
     text.push_str(&format!("\n[[class]]\nname = \"{REGULAR}\"\n"));
     if let Some(head) = &fitted.head_start {
         text.push_str(&format!("\n[[class]]\nname = \"{PRIORITY}\"\nhead_start = \"{:.0}s\"\n", head.seconds));
@@ -286,7 +302,8 @@ fn demand_of(class: &str, high: bool, fitted: &Calibration) -> Result<Demand, Sc
     let own = fitted.classes.iter().find(|fitted| fitted.name == class);
     let largest = || fitted.classes.iter().find_map(|class| class.handle.as_ref());
     let handle = own.and_then(|own| own.handle.as_ref()).or_else(largest).ok_or(ScenarioError::NoHandleTimes)?;
-    let by_standing = own.and_then(|own| own.patience_by_standing.as_ref()).map(|both| if high { &both.high } else { &both.others });
+    let by_standing =
+        own.and_then(|own| own.patience_by_standing.as_ref()).map(|both| if high { &both.high } else { &both.others });
     let patience = by_standing.or(own.and_then(|own: &FittedClass| own.patience.as_ref())).or(fitted.patience.as_ref());
     let priority_known = fitted.head_start.is_some();
     Ok(Demand {

@@ -53,7 +53,8 @@ pub struct Model {
 impl Model {
     /// Fits the days before `before`; `None` with fewer than eight of them. O(days · intervals · choices).
     pub fn fit(series: &Series, events: &Events, before: DayNumber) -> Option<Self> {
-        let days: Vec<DayNumber> = series.days.range(..before).map(|(day, _)| *day).filter(|day| series.total(*day).is_some()).collect();
+        let days: Vec<DayNumber> =
+            series.days.range(..before).map(|(day, _)| *day).filter(|day| series.total(*day).is_some()).collect();
         if days.len() < 8 {
             return None;
         }
@@ -123,7 +124,12 @@ fn factor(weekday: &[f64; 7], effects: &BTreeMap<String, f64>, events: &Events, 
 }
 
 /// Weekdays' and events' factors, by turns: each is read off days divided by the other's.
-fn factors(series: &Series, events: &Events, days: &[DayNumber], weight: &dyn Fn(&DayNumber) -> f64) -> ([f64; 7], BTreeMap<String, f64>) {
+fn factors(
+    series: &Series,
+    events: &Events,
+    days: &[DayNumber],
+    weight: &dyn Fn(&DayNumber) -> f64,
+) -> ([f64; 7], BTreeMap<String, f64>) {
     let mut weekday = [1.0; 7];
     let mut effects: BTreeMap<String, f64> = BTreeMap::new();
     for _ in 0..3 {

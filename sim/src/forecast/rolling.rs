@@ -45,13 +45,16 @@ impl Rolling {
         let scale = scale(series, DayNumber(origin))?;
         while origin <= last.0 {
             let before = DayNumber(origin);
-            let ahead: Vec<DayNumber> = (0..self.ahead as i64).map(|n| DayNumber(origin + n)).filter(|day| series.days.contains_key(day)).collect();
+            let ahead: Vec<DayNumber> =
+                (0..self.ahead as i64).map(|n| DayNumber(origin + n)).filter(|day| series.days.contains_key(day)).collect();
             if let Some(model) = Model::fit(series, events, before) {
                 origins += 1;
                 let paths = model.paths(&ahead, events, model.factor(), self.paths, streams);
                 for (at, day) in ahead.iter().enumerate() {
                     let Some(naive) = naive(series, *day, before) else { continue };
-                    for (interval, ((actual, forecast), naive)) in series.days[day].iter().zip(model.day(*day, events)).zip(naive).enumerate() {
+                    for (interval, ((actual, forecast), naive)) in
+                        series.days[day].iter().zip(model.day(*day, events)).zip(naive).enumerate()
+                    {
                         if !actual.is_finite() || !naive.is_finite() {
                             continue;
                         }

@@ -268,7 +268,13 @@ pub fn read_answer(bytes: impl Read, file: &str) -> Result<Points, SeriesError> 
     for record in reader.records() {
         let record = record.map_err(failed)?;
         let line = record.position().map_or(0, csv::Position::line);
-        let bad = |field, found: &str, expected| SeriesError::Row { file: file.to_owned(), line, field, found: found.chars().take(40).collect(), expected };
+        let bad = |field, found: &str, expected| SeriesError::Row {
+            file: file.to_owned(),
+            line,
+            field,
+            found: found.chars().take(40).collect(),
+            expected,
+        };
         let text = record.get(ds).unwrap_or("").trim();
         let at = moment(text).ok_or_else(|| bad("ds", text, "a date or a moment, as 2026-11-11 09:30:00"))?;
         let cell = answer.entry(record.get(id).unwrap_or("").trim().to_owned()).or_default().entry(at).or_default();

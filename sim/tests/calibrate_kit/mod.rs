@@ -40,4 +40,3 @@ impl Coverage {
         assert!(share >= least - 3.72 * (least * (1.0 - least) / n).sqrt() - 0.5 / n, "{what}: {share}");
     }
 }
-

@@ -34,7 +34,14 @@ pub fn tally(interval_s: u32, classes: &[&str], agents: u32) -> Tally {
 
 /// Chats of some agents of capacity `slow.len()`, least-loaded assignment, work by `work`: one served contact each. A chat
 /// beside k − 1 others takes `slow[k − 1]` times as long. Seconds between arrivals go through `gaps`, 2,000 of each.
-pub fn chats(count: usize, agents: usize, slow: &[f64], gaps: &[f64], stream: &mut Mrg32k3a, mut work_s: impl FnMut(&mut Mrg32k3a) -> f64) -> Vec<Observed> {
+pub fn chats(
+    count: usize,
+    agents: usize,
+    slow: &[f64],
+    gaps: &[f64],
+    stream: &mut Mrg32k3a,
+    mut work_s: impl FnMut(&mut Mrg32k3a) -> f64,
+) -> Vec<Observed> {
     // Per agent: when last brought up to date, and (work left, begin) of its chats.
     let mut desks: Vec<(f64, Vec<(f64, f64)>)> = vec![(0.0, Vec::new()); agents];
     let mut done = Vec::new();
