@@ -33,6 +33,7 @@ pub mod twin;
 
 pub mod erlang;
 pub mod calibrate;
+pub mod erlang;
 pub mod forecast;
 
 pub mod report;
