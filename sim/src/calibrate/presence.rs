@@ -1,5 +1,8 @@
-//! Agents' presence, read off their services: from the first to the end of the last, long gaps as breaks, and the time they were
-//! away although somebody waited whom they could have served.
+//! Agents' presence, read off their services: from the first to the end of the last, gaps that cannot be idleness as breaks, and the
+//! time they were away although somebody waited whom they could have served.
+//!
+//! A gap between two services is a break when as many contacts asked in it, of classes that this agent serves, as agents were there:
+//! whoever is there and idle has had his turn by then, if the longest idle is next. A long gap in a quiet night is idleness.
 //!
 //! A record of contacts has no sign-ins. What it shows is inside the truth: an agent who sat idle before the first service or
 //! after the last was there longer. Hidden idle time is how long an agent stays away after a service although somebody waits whom
@@ -10,16 +13,16 @@
 //!
 //! It refuses to know sign-in records: a reader that has them needs no inference.
 
-use super::contact::{AgentId, ClassId, DAY_MS, DayNumber, Service};
+use super::contact::{AgentId, At, ClassId, DAY_MS, DayNumber, Service};
 use super::handle::share_means;
 use super::stats::{Estimate, mean_and_variance};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A gap between services longer than this is a break: 30 minutes.
-pub const BREAK_GAP_MS: u64 = 30 * 60_000;
-/// Hidden idle times are counted in seconds, up to the length of a break.
-const SECONDS: usize = (BREAK_GAP_MS / 1_000) as usize + 1;
+/// A gap between services up to this is never a break: two minutes.
+pub const SHORTEST_BREAK_MS: u64 = 2 * 60_000;
+/// Hidden idle times are counted in seconds, up to half an hour.
+const SECONDS: usize = 1_801;
 /// Services of a class in a day without which an agent is not taken to serve it.
 pub const MIN_SKILL_SERVICES: usize = 3;
 /// Points written down of hidden idle times.
@@ -32,6 +35,8 @@ pub struct DayServices {
     pub services: BTreeMap<AgentId, Vec<(Service, ClassId)>>,
     /// Waits by class: from, until.
     pub waits: BTreeMap<ClassId, Vec<(i64, i64)>>,
+    /// When contacts asked, by class.
+    pub asked: BTreeMap<ClassId, Vec<i64>>,
 }
 
 /// One agent's day.
@@ -126,19 +131,21 @@ pub struct HiddenIdle {
     pub points_s: Vec<f64>,
 }
 
-/// Shifts of one day.
+/// Shifts of one day. O(services · agents).
 pub fn shifts(day: &DayServices) -> Vec<Shift> {
+    let floor = Floor::of(day);
     day.services
         .iter()
         .filter_map(|(agent, services)| {
             let mut spans: Vec<Service> = services.iter().map(|(service, _)| *service).collect();
             spans.sort_unstable_by_key(|span| (span.from, span.until));
             let first = spans.first()?.from;
+            let skills = often(services);
             let mut busy_until = first;
             let mut breaks = Vec::new();
             for span in &spans {
                 // Services of one agent overlap now and then, so the end reached so far counts.
-                if span.from.since(busy_until) > BREAK_GAP_MS {
+                if span.from > busy_until && floor.is_break(&skills, busy_until, span.from) {
                     breaks.push(Service { from: busy_until, until: span.from });
                 }
                 busy_until = busy_until.max(span.until);
@@ -153,6 +160,49 @@ pub fn shifts(day: &DayServices) -> Vec<Shift> {
             })
         })
         .collect()
+}
+
+/// Classes that were served often enough not to be exceptions; all, when none was.
+fn often(services: &[(Service, ClassId)]) -> BTreeSet<ClassId> {
+    let mut skills: BTreeMap<ClassId, usize> = BTreeMap::new();
+    for (_, class) in services {
+        *skills.entry(*class).or_default() += 1;
+    }
+    let least = skills.values().max().map_or(1, |most| MIN_SKILL_SERVICES.min(*most));
+    skills.into_iter().filter(|(_, count)| *count >= least).map(|(class, _)| class).collect()
+}
+
+/// Who was there, and when contacts asked.
+struct Floor {
+    present: Vec<(At, At)>,
+    asked: BTreeMap<ClassId, Vec<i64>>,
+}
+
+impl Floor {
+    fn of(day: &DayServices) -> Self {
+        let span = |services: &Vec<(Service, ClassId)>| {
+            let from = services.iter().map(|(service, _)| service.from).min()?;
+            Some((from, services.iter().map(|(service, _)| service.until).max()?))
+        };
+        let mut asked = day.asked.clone();
+        for moments in asked.values_mut() {
+            moments.sort_unstable();
+        }
+        Self { present: day.services.values().filter_map(span).collect(), asked }
+    }
+
+    /// Whether a gap of an agent with these skills cannot be idleness.
+    fn is_break(&self, skills: &BTreeSet<ClassId>, from: At, until: At) -> bool {
+        if until.since(from) <= SHORTEST_BREAK_MS {
+            return false;
+        }
+        let within = |moments: &Vec<i64>| {
+            moments.partition_point(|at| *at < until.0) - moments.partition_point(|at| *at <= from.0)
+        };
+        let came: usize = skills.iter().filter_map(|class| self.asked.get(class)).map(within).sum();
+        let there = self.present.iter().filter(|(begin, end)| *begin <= from && from < *end).count();
+        came >= there.max(1)
+    }
 }
 
 impl Presence {
@@ -188,24 +238,20 @@ impl Presence {
     }
 
     fn hidden(&mut self, day: &DayServices) {
+        let floor = Floor::of(day);
         let waiting: BTreeMap<ClassId, Vec<(i64, i64)>> =
             day.waits.iter().map(|(class, spans)| (*class, joined(spans.clone()))).collect();
         for services in day.services.values() {
             let mut spans: Vec<Service> = services.iter().map(|(service, _)| *service).collect();
             spans.sort_unstable_by_key(|span| (span.from, span.until));
-            let mut skills: BTreeMap<ClassId, usize> = BTreeMap::new();
-            for (_, class) in services {
-                *skills.entry(*class).or_default() += 1;
-            }
-            // A class that was served once or twice may have been an exception.
-            skills.retain(|_, count| *count >= MIN_SKILL_SERVICES);
-            let mine = joined(skills.keys().filter_map(|class| waiting.get(class)).flatten().copied().collect());
+            let skills = often(services);
+            let mine = joined(skills.iter().filter_map(|class| waiting.get(class)).flatten().copied().collect());
             let mut ended = None;
             for span in spans {
                 self.busy_ms += ended.map_or(span.length_ms(), |ended| span.until.since(span.from.max(ended))) as f64;
                 if let Some(ended) = ended
                     && span.from >= ended
-                    && span.from.since(ended) <= BREAK_GAP_MS
+                    && !floor.is_break(&skills, ended, span.from)
                 {
                     self.idle.gap(&mine, ended.0, span.from.0);
                 }
@@ -358,19 +404,20 @@ fn joined(mut spans: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calibrate::contact::At;
 
     fn service(from_s: i64, until_s: i64) -> (Service, ClassId) {
         (Service { from: At(from_s * 1_000), until: At(until_s * 1_000) }, ClassId(0))
     }
 
     #[test]
-    fn a_long_gap_is_a_break_and_a_gap_with_somebody_waiting_is_hidden_idle() {
+    fn a_gap_in_which_his_turn_came_is_a_break_and_one_with_somebody_waiting_is_hidden_idle() {
         let services = vec![service(100, 200), service(210, 300), service(310, 400), service(400 + 1_801, 3_000)];
         let day = DayServices {
             services: [(AgentId(0), services)].into_iter().collect(),
             // Somebody waits from 150 to 215: through the first gap, not through the second.
             waits: [(ClassId(0), vec![(150_000, 180_000), (180_000, 215_000)])].into_iter().collect(),
+            // One asks during the last gap and only one agent is there.
+            asked: [(ClassId(0), vec![150_000, 180_000, 1_000_000])].into_iter().collect(),
         };
         let found = shifts(&day);
         assert_eq!(found[0].breaks, [Service { from: At(400_000), until: At(2_201_000) }]);

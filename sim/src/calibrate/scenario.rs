@@ -93,6 +93,7 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
         if contact.ended == Ended::BeforeAsking {
             continue;
         }
+        services.asked.entry(contact.class).or_default().push(contact.asked.0);
         let high = match contact.standing {
             Standing::High => true,
             Standing::Regular => false,

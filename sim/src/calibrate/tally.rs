@@ -134,6 +134,9 @@ impl Tally {
         let mut by_customer: BTreeMap<u64, Vec<&Observed>> = BTreeMap::new();
         let mut by_agent: BTreeMap<AgentId, Vec<(Service, u32)>> = BTreeMap::new();
         for contact in &contacts {
+            if contact.asked_for_agent() {
+                services.asked.entry(contact.class).or_default().push(contact.asked.0);
+            }
             if let Some(waited_ms @ 1..) = contact.waited_ms() {
                 let until = contact.asked.later(waited_ms);
                 services.waits.entry(contact.class).or_default().push((contact.asked.0, until.0));
