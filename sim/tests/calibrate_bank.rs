@@ -224,3 +224,21 @@ fn september_is_predicted_from_january_to_july() {
     assert!((predicted.mean_wait_s() / truth.mean_wait_s() - 1.0).abs() <= 0.15);
     assert!((predicted.in_time() - truth.in_time()).abs() <= 6.0);
 }
+
+/// September's patience beside what January to July say: where a prediction errs because people have changed.
+#[test]
+fn september_s_patience_beside_the_months_before() {
+    let (Some(fitted), Some(september)) = (fitted(), month("september")) else { return };
+    let mut tally = Tally::new(1_800);
+    let report = read_bank(&september, Limits::default(), &mut tally).expect("a month");
+    let own = calibrate(tally, 1_800, report, &Streams::seeded(1)).expect("contacts");
+    for class in &own.classes {
+        let before = fitted.classes.iter().find(|one| one.name == class.name);
+        for (which, of) in [("September", Some(class)), ("before", before)] {
+            let curve = of.and_then(|of| of.patience.as_ref());
+            let survival = curve.map(|curve| curve.survival.iter().map(|point| (point.seconds, point.survival)).collect::<Vec<_>>());
+            println!("patience of {} {which}: {survival:.3?}", class.name);
+        }
+    }
+    assert_eq!(own.days, 29);
+}

@@ -10,7 +10,7 @@ use super::arrivals::{self, Arrivals, DayCounts};
 use super::contact::ClassId;
 use super::handle::{AgentFactors, Family, Handle, Lengths};
 use super::patience::{MIN_HANG_UPS, Patience, Waits};
-use super::presence::FittedPresence;
+use super::presence::{FittedPresence, HiddenIdle};
 use super::read::ReadReport;
 use super::redial::{self, Redial};
 use super::seniority::{self, ClassHeadStart, HeadStart, MIN_PAIRS, Pairs};
@@ -74,6 +74,8 @@ pub struct FittedClass {
     pub patience_by_standing: Option<PatienceByStanding>,
     /// By how much its ordinary callers are taken earlier than those of the largest class, where the same agents serve both.
     pub head_start: Option<ClassHeadStart>,
+    /// How long agents stay away after serving it although somebody waits, where enough was seen.
+    pub hidden_idle: Option<HiddenIdle>,
     /// Its handle times: of work, with a slow-down curve.
     pub handle: Option<Handle>,
 }
@@ -173,6 +175,7 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
                 arrivals: arrivals::fit(&counts, interval_s, &special, streams),
                 patience: class.waits.fit().filter(|patience| patience.hang_ups >= MIN_HANG_UPS),
                 patience_by_standing: by_standing(class),
+                hidden_idle: tally.presence.hidden_idle_after(*id),
                 head_start: tally.class_pairs.get(id).and_then(|days| seniority::fit_class(days, streams)),
                 handle: lengths.fit(),
             }

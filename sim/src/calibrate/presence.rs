@@ -25,6 +25,8 @@ pub const SHORTEST_BREAK_MS: u64 = 2 * 60_000;
 const SECONDS: usize = 1_801;
 /// Services of a class in a day without which an agent is not taken to serve it.
 pub const MIN_SKILL_SERVICES: usize = 3;
+/// Returns without which a class's own hidden idle times are not told.
+pub const MIN_RETURNS: u64 = 200;
 /// Points written down of hidden idle times.
 const POINTS: usize = 40;
 
@@ -62,6 +64,8 @@ pub struct Presence {
     by_day: BTreeMap<DayNumber, Vec<u64>>,
     agents: BTreeMap<AgentId, AgentDays>,
     idle: Idle,
+    /// The same by the class of the service that ended.
+    idle_after: BTreeMap<ClassId, Idle>,
     spans_ms: Vec<f64>,
     break_ms: f64,
     present_ms: f64,
@@ -242,20 +246,23 @@ impl Presence {
         let waiting: BTreeMap<ClassId, Vec<(i64, i64)>> =
             day.waits.iter().map(|(class, spans)| (*class, joined(spans.clone()))).collect();
         for services in day.services.values() {
-            let mut spans: Vec<Service> = services.iter().map(|(service, _)| *service).collect();
-            spans.sort_unstable_by_key(|span| (span.from, span.until));
+            let mut spans = services.clone();
+            spans.sort_unstable_by_key(|(span, class)| (span.from, span.until, *class));
             let skills = often(services);
             let mine = joined(skills.iter().filter_map(|class| waiting.get(class)).flatten().copied().collect());
-            let mut ended = None;
-            for span in spans {
-                self.busy_ms += ended.map_or(span.length_ms(), |ended| span.until.since(span.from.max(ended))) as f64;
-                if let Some(ended) = ended
+            let mut ended: Option<(At, ClassId)> = None;
+            for (span, class) in spans {
+                self.busy_ms += ended.map_or(span.length_ms(), |(ended, _)| span.until.since(span.from.max(ended))) as f64;
+                if let Some((ended, after)) = ended
                     && span.from >= ended
                     && !floor.is_break(&skills, ended, span.from)
                 {
                     self.idle.gap(&mine, ended.0, span.from.0);
+                    self.idle_after.entry(after).or_default().gap(&mine, ended.0, span.from.0);
                 }
-                ended = ended.max(Some(span.until));
+                if ended.is_none_or(|(ended, _)| span.until >= ended) {
+                    ended = Some((span.until, class));
+                }
             }
         }
     }
@@ -287,12 +294,28 @@ impl Presence {
             break_share: self.break_ms / (self.break_ms + self.present_ms).max(1.0),
             serving_share: self.busy_ms / self.present_ms.max(1.0),
             staffing,
-            hidden_idle: self.hidden_idle(),
+            hidden_idle: self.idle.fit(),
         })
     }
 
-    fn hidden_idle(&self) -> Option<HiddenIdle> {
-        let n: u64 = self.idle.back.iter().sum();
+    /// Hidden idle times after a class's services; `None` below [`MIN_RETURNS`] returns.
+    pub fn hidden_idle_after(&self, class: ClassId) -> Option<HiddenIdle> {
+        self.idle_after.get(&class)?.fit().filter(|idle| idle.mean_s.n >= MIN_RETURNS)
+    }
+}
+
+/// Weights are whole numbers of a billionth.
+const WEIGHT: f64 = 1e9;
+
+/// To the nearest whole weight.
+fn whole(weight: f64) -> u64 {
+    (weight * WEIGHT + 0.5) as u64
+}
+
+impl Idle {
+    /// The product limit of what was seen.
+    fn fit(&self) -> Option<HiddenIdle> {
+        let n: u64 = self.back.iter().sum();
         if n == 0 {
             return None;
         }
@@ -302,8 +325,8 @@ impl Presence {
         // Means of a weighted distribution and its error: ∫ S, and Greenwood's sum weighted by what is left of the integral.
         let mut falls: Vec<(f64, f64, f64)> = Vec::new();
         for second in 0..=SECONDS {
-            at_risk += self.idle.entries[second];
-            let back = self.idle.back[second];
+            at_risk += self.entries[second];
+            let back = self.back[second];
             // Who comes back within the second in which they came into sight is at risk in it.
             let risk = (at_risk.max(0) as u64).max(back);
             if back > 0 {
@@ -338,17 +361,7 @@ impl Presence {
             points_s: share_means(&weights, total, POINTS),
         })
     }
-}
 
-/// Weights are whole numbers of a billionth.
-const WEIGHT: f64 = 1e9;
-
-/// To the nearest whole weight.
-fn whole(weight: f64) -> u64 {
-    (weight * WEIGHT + 0.5) as u64
-}
-
-impl Idle {
     /// A gap from the end of a service to the begin of the next: in sight where somebody waits.
     fn gap(&mut self, waiting: &[(i64, i64)], ended: i64, back: i64) {
         let second = |at: i64| ((at - ended) / 1_000).clamp(0, SECONDS as i64) as usize;

@@ -11,7 +11,7 @@ use super::contact::{AgentId, ClassId, DAY_MS, DayNumber, Ended, Names, Observed
 use super::fit::{Calibration, FittedClass};
 use super::handle::{Family, Handle};
 use super::patience::Patience;
-use super::presence::{DayServices, shifts};
+use super::presence::{DayServices, HiddenIdle, shifts};
 use crate::kernel::{Purpose, Streams};
 use crate::scenario::{
     Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Pause, Profile, Repeat, Scenario, Shift, Span, Spread, Staffing,
@@ -120,7 +120,6 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
         demand.push(one);
     }
     let demands: Vec<String> = demand.iter().map(|demand| demand.name.clone()).collect();
-    let hidden_idle = hidden_idle(fitted);
     let group = shifts(&services)
         .into_iter()
         .map(|shift| {
@@ -161,7 +160,7 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
                 },
                 shrinkage: Vec::new(),
                 accept: None,
-                hidden_idle: hidden_idle.clone(),
+                hidden_idle: None,
                 handle_factor,
                 handle_cv: 0.0,
                 learning: None,
@@ -251,7 +250,7 @@ pub fn ordinary_day(weekday: usize, fitted: &Calibration) -> Result<Scenario, Sc
         },
         shrinkage: Vec::new(),
         accept: None,
-        hidden_idle: hidden_idle(fitted),
+        hidden_idle: None,
         handle_factor: BTreeMap::new(),
         handle_cv: libm::expm1(deviation * deviation).sqrt(),
         learning: None,
@@ -306,6 +305,8 @@ fn demand_of(class: &str, high: bool, fitted: &Calibration) -> Result<Demand, Sc
     let by_standing =
         own.and_then(|own| own.patience_by_standing.as_ref()).map(|both| if high { &both.high } else { &both.others });
     let patience = by_standing.or(own.and_then(|own: &FittedClass| own.patience.as_ref())).or(fitted.patience.as_ref());
+    // Time away belongs to what was served: with the demand it can be its own.
+    let all_idle = fitted.presence.as_ref().and_then(|presence| presence.hidden_idle.as_ref());
     let priority_known = fitted.head_start.is_some();
     Ok(Demand {
         name: if high { format!("{class} {PRIORITY}") } else { class.to_owned() },
@@ -321,7 +322,7 @@ fn demand_of(class: &str, high: bool, fitted: &Calibration) -> Result<Demand, Sc
         patience_profile: None,
         handle: handle_of(handle),
         handle_profile: fitted.handle_by_hour.as_ref().map(|factors| Profile { grid: span(3_600.0), factors: factors.clone() }),
-        wrap_up: None,
+        wrap_up: own.and_then(|own| own.hidden_idle.as_ref()).or(all_idle).map(idle_of),
         redial: None,
         repeat: None,
         transfer: None,
@@ -351,9 +352,8 @@ fn handle_of(handle: &Handle) -> Spread {
     }
 }
 
-fn hidden_idle(fitted: &Calibration) -> Option<Spread> {
-    let idle = fitted.presence.as_ref()?.hidden_idle.as_ref()?;
-    Some(Spread::Empirical { values: idle.points_s.iter().map(|s| span(*s)).collect() })
+fn idle_of(idle: &HiddenIdle) -> Spread {
+    Spread::Empirical { values: idle.points_s.iter().map(|s| span(*s)).collect() }
 }
 
 /// An agent's factor over the mean of all, 1 for one who is not known. The factors' geometric mean is 1; their arithmetic mean over services,
