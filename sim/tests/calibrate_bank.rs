@@ -139,7 +139,7 @@ fn january_to_july_give_the_known_figures() {
 
 #[test]
 fn september_is_predicted_from_january_to_july() {
-    let (Some(fitted), Some(september)) = (fitted(), month(&std::env::var("PM").unwrap_or("september".into()))) else { return };
+    let (Some(fitted), Some(september)) = (fitted(), month("september")) else { return };
     let mut kept = Kept::default();
     read_bank(&september, Limits::default(), &mut kept).expect("a month");
     kept.contacts.sort_by_key(|contact| contact.asked);
@@ -220,9 +220,9 @@ fn september_is_predicted_from_january_to_july() {
         predicted.in_time()
     );
     // The figures asked for are 0.9 points, 10 % and 3 points; these are what is reached, so that nothing is lost again.
-    assert!((predicted.abandonment() - truth.abandonment()).abs() <= 1.5);
-    assert!((predicted.mean_wait_s() / truth.mean_wait_s() - 1.0).abs() <= 0.15);
-    assert!((predicted.in_time() - truth.in_time()).abs() <= 6.0);
+    assert!((predicted.abandonment() - truth.abandonment()).abs() <= 1.2);
+    assert!((predicted.mean_wait_s() / truth.mean_wait_s() - 1.0).abs() <= 0.10);
+    assert!((predicted.in_time() - truth.in_time()).abs() <= 3.6);
 }
 
 /// September's patience beside what January to July say: where a prediction errs because people have changed.

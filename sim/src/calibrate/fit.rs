@@ -7,9 +7,9 @@
 //! It refuses to know scenarios, policies and how figures are printed.
 
 use super::arrivals::{self, Arrivals, DayCounts};
-use super::contact::ClassId;
+use super::contact::{ClassId, DayNumber};
 use super::handle::{AgentFactors, Family, Handle, Lengths};
-use super::patience::{MIN_HANG_UPS, Patience, Waits};
+use super::patience::{Drift, MIN_HANG_UPS, Patience, Waits};
 use super::presence::{FittedPresence, HiddenIdle};
 use super::read::ReadReport;
 use super::redial::{self, Redial};
@@ -70,6 +70,8 @@ pub struct FittedClass {
     pub arrivals: Arrivals,
     /// Its patience; `None` with fewer than [`MIN_HANG_UPS`] hang-ups: all classes' stands in.
     pub patience: Option<Patience>,
+    /// Whether its callers' patience has changed; then the figures are those of the last months.
+    pub patience_drift: Drift,
     /// Patience of its callers of high standing and of all others, where both have hang-ups enough.
     pub patience_by_standing: Option<PatienceByStanding>,
     /// By how much its ordinary callers are taken earlier than those of the largest class, where the same agents serve both.
@@ -135,7 +137,7 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
     let mut waits = Waits::default();
     let mut left_early = 0;
     for class in tally.classes.values() {
-        waits.merge(&class.waits);
+        waits.merge(&class.waits.all());
         left_early += class.left_early;
         for (day, counts) in &class.arrivals {
             let sums = all.entry(*day).or_insert_with(|| vec![0; counts.len()]);
@@ -173,8 +175,9 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
                 name: tally.known_names().class_name(*id).to_owned(),
                 asked: total(&class.arrivals),
                 arrivals: arrivals::fit(&counts, interval_s, &special, streams),
-                patience: class.waits.fit().filter(|patience| patience.hang_ups >= MIN_HANG_UPS),
-                patience_by_standing: by_standing(class),
+                patience: class.waits.current(last).0.fit().filter(|patience| patience.hang_ups >= MIN_HANG_UPS),
+                patience_drift: class.waits.current(last).1,
+                patience_by_standing: by_standing(class, last),
                 hidden_idle: tally.presence.hidden_idle_after(*id),
                 head_start: tally.class_pairs.get(id).and_then(|days| seniority::fit_class(days, streams)),
                 handle: lengths.fit(),
@@ -223,9 +226,14 @@ fn by_hour(tally: &Tally) -> Vec<f64> {
     (0..24).map(|at| if services[at] >= MIN_HOUR && expected[at] > 0.0 { found[at] / expected[at] } else { 1.0 }).collect()
 }
 
-fn by_standing(class: &ClassTally) -> Option<PatienceByStanding> {
+fn by_standing(class: &ClassTally, last: DayNumber) -> Option<PatienceByStanding> {
     let enough = |waits: &Waits| waits.fit().filter(|patience| patience.hang_ups >= MIN_HANG_UPS);
-    Some(PatienceByStanding { high: enough(&class.waits_high)?, others: enough(&class.waits.without(&class.waits_high))? })
+    // Both of the same days.
+    let (waits, high) = match class.waits.current(last) {
+        (recent, Drift::Changed) => (recent, class.waits_high.recent(last)),
+        (all, Drift::Steady) => (all, class.waits_high.all()),
+    };
+    Some(PatienceByStanding { high: enough(&high)?, others: enough(&waits.without(&high))? })
 }
 
 fn unidentified(of: &Calibration, tally: &Tally) -> Vec<Unidentified> {

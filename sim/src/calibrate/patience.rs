@@ -5,6 +5,7 @@
 //!
 //! It refuses to know why people hang up: an announcement that makes them leave at 60 s is a fall of the curve at 60 s.
 
+use super::contact::DayNumber;
 use super::stats::Estimate;
 use crate::km::KaplanMeier;
 use serde::Serialize;
@@ -23,6 +24,90 @@ pub const REPORTED_S: [u64; 6] = [10, 30, 60, 120, 300, 600];
 pub struct Waits {
     counts: BTreeMap<u64, (u64, u64)>,
     longest_ms: u64,
+}
+
+/// Waits by blocks of thirty days, so that a change of behaviour can be seen.
+#[derive(Clone, Debug, Default)]
+pub struct WaitsByMonth {
+    blocks: BTreeMap<i64, Waits>,
+}
+
+/// Days of a block.
+const BLOCK_DAYS: i64 = 30;
+/// Whole blocks that are the recent past, beside the one that is not over.
+const RECENT_BLOCKS: i64 = 2;
+/// The log-rank statistic (chi-square, one degree) above which callers have changed: one chance in a hundred.
+const CHANGED: f64 = 6.634_897;
+
+impl WaitsByMonth {
+    /// The block of a day.
+    pub fn of(&mut self, day: DayNumber) -> &mut Waits {
+        self.blocks.entry(day.0.div_euclid(BLOCK_DAYS)).or_default()
+    }
+
+    /// Of all days.
+    pub fn all(&self) -> Waits {
+        self.sum(i64::MIN..=i64::MAX)
+    }
+
+    /// Of the recent past, when callers have changed (log-rank test against the time before; Mantel 1966), or of all days; with
+    /// whether they have. `last` is the record's last day.
+    pub fn current(&self, last: DayNumber) -> (Waits, Drift) {
+        let (recent, before) = (self.recent(last), self.sum(i64::MIN..=first_recent(last) - 1));
+        let enough = |waits: &Waits| waits.counts.values().map(|(events, _)| events).sum::<u64>() >= MIN_HANG_UPS;
+        if enough(&recent) && enough(&before) && log_rank(&recent, &before) > CHANGED {
+            return (recent, Drift::Changed);
+        }
+        (self.all(), Drift::Steady)
+    }
+
+    /// Of the recent past.
+    pub fn recent(&self, last: DayNumber) -> Waits {
+        self.sum(first_recent(last)..=i64::MAX)
+    }
+
+    fn sum(&self, blocks: std::ops::RangeInclusive<i64>) -> Waits {
+        let mut sum = Waits::default();
+        for waits in self.blocks.range(blocks).map(|(_, waits)| waits) {
+            sum.merge(waits);
+        }
+        sum
+    }
+}
+
+fn first_recent(last: DayNumber) -> i64 {
+    last.0.div_euclid(BLOCK_DAYS) - RECENT_BLOCKS
+}
+
+/// Whether callers' patience has changed over the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// Not that it could be seen: all days are used.
+    Steady,
+    /// It has: the last two to three months are used.
+    Changed,
+}
+
+/// The log-rank statistic of two groups' hang-ups.
+fn log_rank(one: &Waits, other: &Waits) -> f64 {
+    let total = |waits: &Waits| waits.counts.values().map(|(events, gone)| events + gone).sum::<u64>() as f64;
+    let (mut risk_one, mut risk_other) = (total(one), total(other));
+    let (mut excess, mut variance) = (0.0, 0.0);
+    let times: std::collections::BTreeSet<u64> = one.counts.keys().chain(other.counts.keys()).copied().collect();
+    for at in times {
+        let cell = |waits: &Waits| waits.counts.get(&at).copied().unwrap_or_default();
+        let ((events_one, gone_one), (events_other, gone_other)) = (cell(one), cell(other));
+        let (events, risk) = ((events_one + events_other) as f64, risk_one + risk_other);
+        if events > 0.0 && risk > 1.0 {
+            let share = risk_one / risk;
+            excess += events_one as f64 - events * share;
+            variance += events * share * (1.0 - share) * (risk - events) / (risk - 1.0);
+        }
+        risk_one -= (events_one + gone_one) as f64;
+        risk_other -= (events_other + gone_other) as f64;
+    }
+    if variance > 0.0 { excess * excess / variance } else { 0.0 }
 }
 
 /// A class's fitted patience.
@@ -187,6 +272,25 @@ mod tests {
         let fitted = waits.fit().expect("waits");
         assert!(fitted.curve.len() <= POINTS + 1 && fitted.unknown_share == 0.0);
         assert!((fitted.median_s.expect("a median") - 100.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_change_is_seen_and_chance_is_not() {
+        let mut stream = crate::kernel::Mrg32k3a::from_seed(8);
+        let mut made = |means: [f64; 6]| {
+            let mut months = WaitsByMonth::default();
+            for (month, mean) in means.into_iter().enumerate() {
+                for n in 0..2_000 {
+                    let waits = months.of(DayNumber(month as i64 * 30));
+                    let after = mean * crate::kernel::sample::standard_exponential(stream.next_u01());
+                    if n % 2 == 0 { waits.hung_up(after as u64) } else { waits.answered(after as u64) }
+                }
+            }
+            months.current(DayNumber(5 * 30))
+        };
+        assert_eq!(made([60_000.0; 6]).1, Drift::Steady);
+        let (recent, drift) = made([60_000.0, 60_000.0, 60_000.0, 80_000.0, 80_000.0, 80_000.0]);
+        assert_eq!((drift, recent.curve().happened()), (Drift::Changed, 3_000));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 use super::arrivals::DayCounts;
 use super::contact::{AgentId, At, ClassId, DAY_MS, DayNumber, Ended, Names, Observed, Service, Standing};
 use super::handle::{AgentLengths, Lengths};
-use super::patience::Waits;
+use super::patience::WaitsByMonth;
 use super::presence::{DayServices, MIN_SKILL_SERVICES, Presence};
 use super::read::Sink;
 use super::redial::Returns;
@@ -27,9 +27,9 @@ pub struct ClassTally {
     /// Contacts that asked, by day and interval.
     pub arrivals: DayCounts,
     /// Waits.
-    pub waits: Waits,
+    pub waits: WaitsByMonth,
     /// Waits of those of high standing.
-    pub waits_high: Waits,
+    pub waits_high: WaitsByMonth,
     /// Lengths of services.
     pub lengths: Lengths,
     /// Services and their seconds, by the hour of the day in which they were asked for.
@@ -260,15 +260,15 @@ impl Sink for Tally {
         match contact.ended {
             Ended::BeforeAsking => class.left_early += 1,
             Ended::Abandoned { waited_ms } => {
-                class.waits.hung_up(waited_ms);
+                class.waits.of(day).hung_up(waited_ms);
                 if contact.standing == Standing::High {
-                    class.waits_high.hung_up(waited_ms);
+                    class.waits_high.of(day).hung_up(waited_ms);
                 }
             }
             Ended::Served { waited_ms, service } => {
-                class.waits.answered(waited_ms);
+                class.waits.of(day).answered(waited_ms);
                 if contact.standing == Standing::High {
-                    class.waits_high.answered(waited_ms);
+                    class.waits_high.of(day).answered(waited_ms);
                 }
                 match service {
                     Some(service) if service.length_ms() > 0 => {
