@@ -32,9 +32,9 @@ pub mod node;
 pub mod primitive;
 #[cfg(not(shuttle))]
 pub mod standing;
+pub mod tally;
 #[cfg(not(shuttle))]
 pub mod traces;
-pub mod tally;
 pub mod transcript;
 #[cfg(not(shuttle))]
 pub mod webhook;

@@ -31,8 +31,8 @@ pub mod trace;
 pub mod bank;
 pub mod twin;
 
-pub mod erlang;
 pub mod calibrate;
+pub mod erlang;
 pub mod erlang;
 pub mod forecast;
 

@@ -236,7 +236,8 @@ fn september_s_patience_beside_the_months_before() {
         let before = fitted.classes.iter().find(|one| one.name == class.name);
         for (which, of) in [("September", Some(class)), ("before", before)] {
             let curve = of.and_then(|of| of.patience.as_ref());
-            let survival = curve.map(|curve| curve.survival.iter().map(|point| (point.seconds, point.survival)).collect::<Vec<_>>());
+            let survival =
+                curve.map(|curve| curve.survival.iter().map(|point| (point.seconds, point.survival)).collect::<Vec<_>>());
             println!("patience of {} {which}: {survival:.3?}", class.name);
         }
     }

@@ -13,7 +13,10 @@ pub fn run(args: &Merge) -> Result<(), Failure> {
         .filter(|number| whole.replications.binary_search_by_key(number, |row| row.number).is_err())
         .collect();
     if let Some(first) = missing.first() {
-        eprintln!("{} replications are in none of the files, the first is number {first}: the result is of the others", missing.len());
+        eprintln!(
+            "{} replications are in none of the files, the first is number {first}: the result is of the others",
+            missing.len()
+        );
     }
     print(&whole, args.json)
 }

@@ -60,7 +60,8 @@ pub fn run(args: &Simulate) -> Result<(), Failure> {
 /// The scenario with its policy, and the hash of both texts.
 pub fn read(path: &Path) -> anyhow::Result<(Setup, String)> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{file} cannot be read; name a scenario file (TOML, UTF-8)"))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("{file} cannot be read; name a scenario file (TOML, UTF-8)"))?;
     let scenario = parse(&file, &text).map_err(|errors| anyhow!("{errors}"))?;
     let (policy_file, policy) = match (&scenario.policy, &scenario.policy_text) {
         (Some(name), _) => {

@@ -14,9 +14,7 @@ use crate::policy::plan::{self, Plan};
 use crate::policy::wait::{self, Wait, WaitDue};
 use alloc::vec::Vec;
 use thiserror::Error;
-use tidegate_matcher::market::{
-    Choice, Exclusions, LaneId, Market, MarketLimits, Place, SeatSlot, Skill, TicketSlot, TicketSpec,
-};
+use tidegate_matcher::market::{Choice, Exclusions, LaneId, Market, MarketLimits, Place, SeatSlot, Skill, TicketSlot, TicketSpec};
 use tidegate_model::policy::{AgentProfile, Policy};
 use tidegate_model::{ClassName, ContactId, Level, QueueName, SeatId, SkillName, Timestamp};
 
@@ -93,7 +91,13 @@ impl Distributor {
     ///
     /// # Errors
     /// [`KindError`].
-    pub fn kind(&mut self, queue: QueueName, class: ClassName, weight: u16, extra: &[(SkillName, Level)]) -> Result<Kind, KindError> {
+    pub fn kind(
+        &mut self,
+        queue: QueueName,
+        class: ClassName,
+        weight: u16,
+        extra: &[(SkillName, Level)],
+    ) -> Result<Kind, KindError> {
         let queue = self.plan.queue(queue).ok_or(KindError::UnknownQueue)?;
         let class =
             if class.is_none() { self.plan.default_class } else { self.plan.class(class).ok_or(KindError::UnknownClass)? };

@@ -118,7 +118,9 @@ pub struct Unidentified {
 #[non_exhaustive]
 pub enum CalibrateError {
     /// Nobody asked for an agent.
-    #[error("no contact that asked for an agent was read ({rows} rows, {rejected} rejected); is this the right file, and are the columns mapped?")]
+    #[error(
+        "no contact that asked for an agent was read ({rows} rows, {rejected} rejected); is this the right file, and are the columns mapped?"
+    )]
     Nobody {
         /// Rows read.
         rows: u64,
@@ -253,7 +255,10 @@ fn unidentified(of: &Calibration, tally: &Tally) -> Vec<Unidentified> {
     }
     for class in &of.classes {
         if class.patience.is_none() {
-            say(&format!("patience of {}", class.name), format!("fewer than {MIN_HANG_UPS} hang-ups; all classes' curve stands in"));
+            say(
+                &format!("patience of {}", class.name),
+                format!("fewer than {MIN_HANG_UPS} hang-ups; all classes' curve stands in"),
+            );
         }
         match &class.handle {
             None => say(&format!("handle time of {}", class.name), "fewer than two services with usable times".to_owned()),
@@ -274,7 +279,11 @@ fn unidentified(of: &Calibration, tally: &Tally) -> Vec<Unidentified> {
         say("priority of everybody", format!("it is censored: {share:.0} % of contacts carry none"));
     }
     if of.head_start.is_none() {
-        let why = if high == 0 { "no contact is of high priority".to_owned() } else { format!("{pairs} comparable pairs, fewer than {MIN_PAIRS}") };
+        let why = if high == 0 {
+            "no contact is of high priority".to_owned()
+        } else {
+            format!("{pairs} comparable pairs, fewer than {MIN_PAIRS}")
+        };
         say("head start of priority customers", why);
     }
     match &of.redial {
@@ -291,7 +300,10 @@ fn unidentified(of: &Calibration, tally: &Tally) -> Vec<Unidentified> {
     match &of.presence {
         None => say("agents' presence", "no row names an agent with service times".to_owned()),
         Some(presence) => {
-            say("sign-in and sign-out", "presence runs from the first service to the end of the last: idle time outside is not seen".to_owned());
+            say(
+                "sign-in and sign-out",
+                "presence runs from the first service to the end of the last: idle time outside is not seen".to_owned(),
+            );
             if presence.hidden_idle.is_none() {
                 say("hidden idle time", "nobody waited through a gap between two services of an agent".to_owned());
             }
@@ -299,14 +311,29 @@ fn unidentified(of: &Calibration, tally: &Tally) -> Vec<Unidentified> {
     }
     if of.slow_down.is_none() {
         let share = tally.trails.shared() * 100.0;
-        say("slow-down by concurrency", format!("{share:.1} % of served time is shared, below {:.0} %: one contact at a time", MIN_SHARED * 100.0));
+        say(
+            "slow-down by concurrency",
+            format!("{share:.1} % of served time is shared, below {:.0} %: one contact at a time", MIN_SHARED * 100.0),
+        );
     }
-    if of.classes.iter().any(|class| class.handle.as_ref().is_some_and(|handle| handle.used == Family::Empirical && !handle.fit.is_empty())) {
-        say("a smooth family of handle times", "where “record” is used, neither log-normal nor Gamma stays near the held-out days".to_owned());
+    if of
+        .classes
+        .iter()
+        .any(|class| class.handle.as_ref().is_some_and(|handle| handle.used == Family::Empirical && !handle.fit.is_empty()))
+    {
+        say(
+            "a smooth family of handle times",
+            "where “record” is used, neither log-normal nor Gamma stays near the held-out days".to_owned(),
+        );
     }
     if tally.late > 0 {
         let late = tally.late;
-        say("contacts out of order", format!("{late} came after their day was closed: they count by themselves, not for presence, redials and head start; sort the file by time"));
+        say(
+            "contacts out of order",
+            format!(
+                "{late} came after their day was closed: they count by themselves, not for presence, redials and head start; sort the file by time"
+            ),
+        );
     }
     found
 }

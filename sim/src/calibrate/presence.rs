@@ -200,9 +200,7 @@ impl Floor {
         if until.since(from) <= SHORTEST_BREAK_MS {
             return false;
         }
-        let within = |moments: &Vec<i64>| {
-            moments.partition_point(|at| *at < until.0) - moments.partition_point(|at| *at <= from.0)
-        };
+        let within = |moments: &Vec<i64>| moments.partition_point(|at| *at < until.0) - moments.partition_point(|at| *at <= from.0);
         let came: usize = skills.iter().filter_map(|class| self.asked.get(class)).map(within).sum();
         let there = self.present.iter().filter(|(begin, end)| *begin <= from && from < *end).count();
         came >= there.max(1)
@@ -282,9 +280,8 @@ impl Presence {
         for weekday in 0..7 {
             let days: Vec<&Vec<u64>> = self.by_day.iter().filter(|(day, _)| day.weekday() == weekday).map(|(_, ms)| ms).collect();
             if let Some(first) = days.first() {
-                let mean = |at: usize| {
-                    days.iter().map(|day| day[at] as f64).sum::<f64>() / (days.len() as f64 * self.interval_ms as f64)
-                };
+                let mean =
+                    |at: usize| days.iter().map(|day| day[at] as f64).sum::<f64>() / (days.len() as f64 * self.interval_ms as f64);
                 staffing.push(WeekdayStaffing { weekday, days: days.len() as u64, mean: (0..first.len()).map(mean).collect() });
             }
         }

@@ -226,7 +226,12 @@ impl Trails {
     /// One pass: finishes by bin and level, time by bin and level, of each group.
     fn score(&self, known: &Known, rates: &[f64; MAX_LEVEL], edges: &[f64]) -> Score {
         let width = known.levels.last().map_or(1, |at| at + 1);
-        let mut score = Score { width, done: vec![vec![0.0; BINS]; GROUPS], met: vec![vec![0.0; BINS * width]; GROUPS], finishes: vec![vec![0.0; width]; GROUPS] };
+        let mut score = Score {
+            width,
+            done: vec![vec![0.0; BINS]; GROUPS],
+            met: vec![vec![0.0; BINS * width]; GROUPS],
+            finishes: vec![vec![0.0; width]; GROUPS],
+        };
         for (segments, group, _) in self.trails() {
             let group = usize::from(group);
             let (done, met) = (&mut score.done[group], &mut score.met[group]);
@@ -330,7 +335,8 @@ fn fill(rates: &mut [f64; MAX_LEVEL], known: &Known) {
 /// Solves a small system by elimination with pivots; `None` when it has no one solution.
 fn solved(matrix: &[Vec<f64>], right: &[f64]) -> Option<Vec<f64>> {
     let n = right.len();
-    let mut rows: Vec<Vec<f64>> = matrix.iter().zip(right).map(|(row, right)| row.iter().copied().chain([*right]).collect()).collect();
+    let mut rows: Vec<Vec<f64>> =
+        matrix.iter().zip(right).map(|(row, right)| row.iter().copied().chain([*right]).collect()).collect();
     for column in 0..n {
         let pivot = (column..n).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
         if rows[pivot][column].abs() < 1e-12 {

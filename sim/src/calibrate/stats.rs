@@ -136,9 +136,7 @@ pub fn trigamma(mut x: f64) -> f64 {
         x += 1.0;
     }
     let inverse = 1.0 / (x * x);
-    sum + 1.0 / x
-        + inverse / 2.0
-        + inverse / x * (1.0 / 6.0 - inverse * (1.0 / 30.0 - inverse * (1.0 / 42.0 - inverse / 30.0)))
+    sum + 1.0 / x + inverse / 2.0 + inverse / x * (1.0 / 6.0 - inverse * (1.0 / 30.0 - inverse * (1.0 / 42.0 - inverse / 30.0)))
 }
 
 /// How likely a Kolmogorov-Smirnov distance of at least this comes by chance, from `n` observations of a distribution that was

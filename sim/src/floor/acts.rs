@@ -425,11 +425,8 @@ impl Floor<'_> {
             }
             return;
         }
-        let mut go: Vec<(bool, u32)> = range
-            .rev()
-            .filter(|id| self.agents[*id as usize].there)
-            .map(|id| (self.agents[id as usize].held > 0, id))
-            .collect();
+        let mut go: Vec<(bool, u32)> =
+            range.rev().filter(|id| self.agents[*id as usize].there).map(|id| (self.agents[id as usize].held > 0, id)).collect();
         go.sort_by_key(|(held, _)| *held);
         for (_, id) in go.into_iter().take((there - wanted) as usize) {
             self.agents[id as usize].there = false;

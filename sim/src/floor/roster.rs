@@ -13,16 +13,31 @@ use crate::workload::{Sampler, whole_ms};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Change {
     /// So many of a group shall be there.
-    Staff { group: u32, agents: u32 },
+    Staff {
+        group: u32,
+        agents: u32,
+    },
     /// An agent's shift begins, or ends.
-    Comes { agent: u32 },
-    Goes { agent: u32 },
+    Comes {
+        agent: u32,
+    },
+    Goes {
+        agent: u32,
+    },
     /// An agent is away for a while.
-    Away { agent: u32 },
-    Back { agent: u32 },
+    Away {
+        agent: u32,
+    },
+    Back {
+        agent: u32,
+    },
     /// An AI pool fails, or works again.
-    Fails { pool: u32 },
-    Works { pool: u32 },
+    Fails {
+        pool: u32,
+    },
+    Works {
+        pool: u32,
+    },
     /// The counted part begins.
     Count,
     /// An interval of the grid ends; the counted part ends.

@@ -4,7 +4,7 @@
 //! scenario is told when a setup is made; a replication cannot fail.
 
 use super::outcome::Replication;
-use super::play::{Happened, Floor};
+use super::play::{Floor, Happened};
 use super::roster::Roster;
 use crate::kernel::sample::SampleError;
 use crate::report::Tally;
@@ -168,8 +168,7 @@ impl Setup {
         };
         let length_ms = scenario.length.whole_ms();
         let (count_from_ms, cool) = (scenario.warm_up.whole_ms(), scenario.cool_down.whole_ms());
-        let count_until_ms =
-            if cool == 0 && scenario.at_end == AtEnd::Finish { u64::MAX } else { length_ms.saturating_sub(cool) };
+        let count_until_ms = if cool == 0 && scenario.at_end == AtEnd::Finish { u64::MAX } else { length_ms.saturating_sub(cool) };
         let grid_ms = scenario.grid.whole_ms();
         let intervals = length_ms.div_ceil(grid_ms) as usize;
         Ok(Self {

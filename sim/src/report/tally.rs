@@ -141,14 +141,7 @@ impl Waits {
     fn figures(&self, n: u64, sum: u64) -> WaitFigures {
         let Some(histogram) = self.histogram.as_ref().filter(|_| n > 0) else { return WaitFigures::default() };
         let at = |quantile| histogram.value_at_quantile(quantile).min(self.max_ms);
-        WaitFigures {
-            n,
-            mean_ms: sum as f64 / n as f64,
-            p50_ms: at(0.50),
-            p95_ms: at(0.95),
-            p99_ms: at(0.99),
-            max_ms: self.max_ms,
-        }
+        WaitFigures { n, mean_ms: sum as f64 / n as f64, p50_ms: at(0.50), p95_ms: at(0.95), p99_ms: at(0.99), max_ms: self.max_ms }
     }
 }
 

@@ -145,7 +145,11 @@ impl Scenario {
             };
             if !self.group.iter().any(can) && !self.wholly_contained(&demand.name) {
                 let problem = format!("no group has the skills and units that queue \"{name}\" and `needs` ask for at any step");
-                faults.add(&format!("demand[{i}]"), problem, "give a [[group]] those skills, or add a relaxation step to the queue");
+                faults.add(
+                    &format!("demand[{i}]"),
+                    problem,
+                    "give a [[group]] those skills, or add a relaxation step to the queue",
+                );
             }
         }
         faults.done()

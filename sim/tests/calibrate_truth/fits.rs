@@ -6,7 +6,7 @@
 use crate::calibrate_kit::{Coverage, MONDAY_MS, seeds};
 use crate::made::{contact, served, tally};
 use tidegate_sim::calibrate::read::{ReadReport, Sink};
-use tidegate_sim::calibrate::{At, Calibration, CalibrateError, Ended, Observed, Standing, Tally, calibrate};
+use tidegate_sim::calibrate::{At, CalibrateError, Calibration, Ended, Observed, Standing, Tally, calibrate};
 use tidegate_sim::kernel::sample::{Distribution, standard_exponential};
 use tidegate_sim::kernel::{Mrg32k3a, Streams};
 
@@ -54,7 +54,9 @@ fn over_dispersion_of_days_and_intervals_is_told_apart() {
         rate.see(&fitted.arrivals.per_day, 190.0);
     }
     // Percentile intervals of variances reach a little short of their name at 40 weeks: held to 90 %.
-    for (what, coverage, least) in [("day variance", day, 0.9), ("interval variance", interval, 0.9), ("contacts a day", rate, 0.95)] {
+    for (what, coverage, least) in
+        [("day variance", day, 0.9), ("interval variance", interval, 0.9), ("contacts a day", rate, 0.95)]
+    {
         coverage.check_at(what, least);
     }
 }
@@ -103,7 +105,8 @@ fn patience_is_recovered_from_censored_waits() {
 #[test]
 fn handle_times_come_back_in_their_own_family() {
     use tidegate_sim::calibrate::handle::Family;
-    let (mut mu, mut sigma, mut shape, mut mean) = (Coverage::default(), Coverage::default(), Coverage::default(), Coverage::default());
+    let (mut mu, mut sigma, mut shape, mut mean) =
+        (Coverage::default(), Coverage::default(), Coverage::default(), Coverage::default());
     let (mut log_normals, mut gammas) = (0, 0);
     let seeds = seeds(200, 40);
     let runs = seeds.clone().count();
@@ -183,7 +186,8 @@ fn redials_are_recovered_with_their_time_constant() {
         for customer in 1..=4_000_u64 {
             let first = (customer as i64 % 40) * DAY + (stream.next_u01() * 40_000_000.0) as i64;
             let gives_up = stream.next_u01() < 0.5;
-            let ended = if gives_up { Ended::Abandoned { waited_ms: 60_000 } } else { Ended::Served { waited_ms: 60_000, service: None } };
+            let ended =
+                if gives_up { Ended::Abandoned { waited_ms: 60_000 } } else { Ended::Served { waited_ms: 60_000, service: None } };
             let customer = Some(customer);
             tally.take(Observed { customer, ..contact(first, ended) });
             let over = first + 60_000;
@@ -304,7 +308,15 @@ fn what_cannot_be_identified_is_said() {
     }
     let fitted = fit(tally, 3_600);
     let said: Vec<&str> = fitted.unidentified.iter().map(|unknown| unknown.what.as_str()).collect();
-    for expected in ["patience", "patience of all", "busyness of days", "head start of priority customers", "redials", "sign-in and sign-out", "slow-down by concurrency"] {
+    for expected in [
+        "patience",
+        "patience of all",
+        "busyness of days",
+        "head start of priority customers",
+        "redials",
+        "sign-in and sign-out",
+        "slow-down by concurrency",
+    ] {
         assert!(said.contains(&expected), "{expected} is missing of {said:?}");
     }
     assert!(fitted.head_start.is_none() && fitted.redial.is_none() && fitted.slow_down.is_none());

@@ -34,12 +34,7 @@ fn one_line_with_abandonment() {
     let days = run(&example("mmcab.toml", str::to_owned), 42, days());
     overlaps("abandoned", &days, |d| (sum(d, |c| c.abandoned), 1.0), (57.660, 59.558));
     overlaps("in target", &days, |d| (sum(d, |c| c.served_within), 1.0), (1_903.785, 1_908.231));
-    overlaps(
-        "service level",
-        &days,
-        |d| (sum(d, |c| c.served_within), sum(d, |c| c.served) + abandoned_late(d)),
-        (0.968, 0.969),
-    );
+    overlaps("service level", &days, |d| (sum(d, |c| c.served_within), sum(d, |c| c.served) + abandoned_late(d)), (0.968, 0.969));
 }
 
 #[test]
@@ -54,11 +49,6 @@ fn three_types_and_two_groups() {
     let days = run(&example("simple-msk.toml", str::to_owned), 42, days());
     overlaps("served", &days, |d| (sum(d, |c| c.served), 1.0), (4_270.150, 4_324.460));
     overlaps("abandoned", &days, |d| (sum(d, |c| c.abandoned), 1.0), (876.133, 944.537));
-    overlaps(
-        "service level",
-        &days,
-        |d| (sum(d, |c| c.served_within), sum(d, |c| c.served) + abandoned_late(d)),
-        (0.494, 0.509),
-    );
+    overlaps("service level", &days, |d| (sum(d, |c| c.served_within), sum(d, |c| c.served) + abandoned_late(d)), (0.494, 0.509));
     overlaps("occupancy", &days, |d| (d.groups[0].busy_ms as f64, d.groups[0].staffed_ms as f64), (0.877, 0.884));
 }

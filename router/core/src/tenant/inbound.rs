@@ -420,9 +420,7 @@ impl Tenant {
         let Some(c) = self.conversations.get_mut(slot) else { return };
         let idle = c.last_event_at + plan.policy.idle_close_after;
         let deadline = match c.owner {
-            Owner::Lane => {
-                wait::deadline(&plan.queues[usize::from(c.queue)], &c.wait()).min(idle)
-            }
+            Owner::Lane => wait::deadline(&plan.queues[usize::from(c.queue)], &c.wait()).min(idle),
             // The offer has its own.
             Owner::Offer => Timestamp::NEVER,
             Owner::Nobody | Owner::Bot | Owner::Seat | Owner::Manual => idle,

@@ -217,7 +217,8 @@ fn as_twelve(line: &[u8], text: &mut Vec<u8>) -> Result<(), Complaint> {
     };
     let century = if &day[..2] < "70" { "20" } else { "19" };
     let mut times = [0_u32; 5];
-    let written = [("vru_entry", vru_entry), ("q_start", q_start), ("q_exit", q_exit), ("ser_start", ser_start), ("ser_exit", ser_exit)];
+    let written =
+        [("vru_entry", vru_entry), ("q_start", q_start), ("q_exit", q_exit), ("ser_start", ser_start), ("ser_exit", ser_exit)];
     for (slot, (field, value)) in times.iter_mut().zip(written) {
         match clock(value) {
             Some(seconds) => *slot = seconds,

@@ -235,15 +235,23 @@ impl Reading<'_> {
     fn parts<'r>(&self, record: &'r ByteRecord, line: u64) -> Judged<Parts<'r>> {
         if record.len() != self.header.len() {
             let (found, expected) = (format!("{} columns", record.len()), format!("{} columns", self.header.len()));
-            return Err(self.found(line, "line", "wrong_column_count", found, expected, "check for a missing or an extra separator"));
+            return Err(self.found(
+                line,
+                "line",
+                "wrong_column_count",
+                found,
+                expected,
+                "check for a missing or an extra separator",
+            ));
         }
         if record.as_slice().len() > self.limits.line_bytes {
-            let (found, expected) = (format!("{} bytes", record.as_slice().len()), format!("at most {} bytes", self.limits.line_bytes));
+            let (found, expected) =
+                (format!("{} bytes", record.as_slice().len()), format!("at most {} bytes", self.limits.line_bytes));
             return Err(self.found(line, "line", "line_too_long", found, expected, "check for a quotation mark that does not end"));
         }
-        let asked = self
-            .moment(record, line, "time")?
-            .ok_or_else(|| self.found(line, "time", "missing_field", "nothing".into(), "a moment".into(), "fill the field, or delete the row"))?;
+        let asked = self.moment(record, line, "time")?.ok_or_else(|| {
+            self.found(line, "time", "missing_field", "nothing".into(), "a moment".into(), "fill the field, or delete the row")
+        })?;
         let wait = self.seconds(record, line, "wait_s")?;
         let answered = self.moment(record, line, "answered")?;
         let handle = self.seconds(record, line, "handle_s")?;
@@ -259,8 +267,12 @@ impl Reading<'_> {
         let outcome = match word.as_deref().map(str::trim).filter(|word| !word.is_empty()) {
             None if answered.is_some() || handle.is_some_and(|ms| ms > 0) => Outcome::Served,
             None => Outcome::Abandoned,
-            Some(word) if self.mapping.is(word, "served", &["served", "answered", "handled", "agent", "接通", "已接通"]) => Outcome::Served,
-            Some(word) if self.mapping.is(word, "abandoned", &["abandoned", "hang", "hangup", "lost", "放弃", "未接通"]) => Outcome::Abandoned,
+            Some(word) if self.mapping.is(word, "served", &["served", "answered", "handled", "agent", "接通", "已接通"]) => {
+                Outcome::Served
+            }
+            Some(word) if self.mapping.is(word, "abandoned", &["abandoned", "hang", "hangup", "lost", "放弃", "未接通"]) => {
+                Outcome::Abandoned
+            }
             Some(word) if self.mapping.is(word, "left", &["left", "bot", "ivr", "自助"]) => Outcome::Left,
             Some(word) => {
                 let (expected, remedy) = ("a word for served, abandoned or left", "name it, as --map served=WORD|WORD");

@@ -11,8 +11,8 @@ mod csv;
 mod journal;
 mod moment;
 
-pub use bank::{from_rows, read_bank};
 pub use self::csv::{Encoding, Mapping, MappingError, ROLES, read_csv, read_csv_from};
+pub use bank::{from_rows, read_bank};
 pub use journal::{from_records, read_journal};
 pub use moment::Zone;
 
