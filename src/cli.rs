@@ -314,7 +314,11 @@ pub enum Config {
         json: bool,
     },
     /// The JSON Schema of a configuration file.
-    Schema,
+    Schema {
+        /// Of a scenario of the simulator, instead.
+        #[arg(long)]
+        scenario: bool,
+    },
     /// A commented example that passes `check` beside the example policy.
     Example {
         /// The policy that it names, instead.

@@ -65,6 +65,9 @@ fn figures_are_data_and_mistakes_say_what_to_do() {
     let rows = precise.matches("\"number\":").count();
     assert!(rows % 20 == 0 && (20..1_000).contains(&rows), "{rows} replications for a wide interval");
 
+    let schema = tidegate(["config", "schema", "--scenario"]).ends(0, &[]).out;
+    assert!(schema.contains("\"demand\"") && schema.contains("\"slow_down\""), "{schema}");
+
     let wrong = scenario(&dir, |text| text.replace("rate = \"4.2/min\"", "rate = \"often\""));
     let ran = tidegate(["simulate", &wrong]).ends(3, &["scenario.toml:", "\"often\" is no rate", "4.2/min"]);
     assert_eq!(ran.out, "");

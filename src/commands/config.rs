@@ -36,7 +36,8 @@ pub fn run(command: &Config, environment: &Environment) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Config::Schema => print_json(&config::schema()),
+        Config::Schema { scenario: true } => print_json(&tidegate_sim::scenario::schema()),
+        Config::Schema { scenario: false } => print_json(&config::schema()),
         Config::Example { policy } => {
             heard(write!(std::io::stdout(), "{}", if *policy { config::EXAMPLE_POLICY } else { config::EXAMPLE }))
         }

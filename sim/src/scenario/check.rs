@@ -91,7 +91,7 @@ pub fn parse(file: &str, text: &str) -> Result<Scenario, ScenarioErrors> {
                 column,
                 field: "scenario".into(),
                 problem: error.message().into(),
-                remedy: "docs/scenarios/README.md names every field".into(),
+                remedy: "`tidegate config schema --scenario` names every field".into(),
             };
             return Err(ScenarioErrors(vec![found]));
         }
