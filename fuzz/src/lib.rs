@@ -54,4 +54,5 @@ pub const TARGETS: &[Target] = &[
     target("api_tokens", targets::security::api_tokens, 256),
     target("audit_records", targets::security::audit_records, 4_096),
     target("masking", targets::security::masking, 1_024),
+    target("unit_text", targets::sim::unit_text, 96),
 ];

@@ -97,6 +97,11 @@ pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             ("numbers".into(), "1 3800 1380-00 ID 11010519491231002X, 4111 1111 1111 1111 tg_0123456789ab_00".into()),
             ("words".into(), "lin@shop.example eyJhbGciOiJIUzI1NiJ9.e30.c2ln １３８".into()),
         ],
+        "unit_text" => ["1h30m", "4.2/min", "100/30min", "80/20s", "5%", "2分钟"]
+            .into_iter()
+            .enumerate()
+            .map(|(at, text)| (format!("text-{at}"), text.into()))
+            .collect(),
         _ => Vec::new(),
     }
 }

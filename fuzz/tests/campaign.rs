@@ -111,7 +111,8 @@ campaigns!(
     trace_headers,
     api_tokens,
     audit_records,
-    masking
+    masking,
+    unit_text
 );
 
 #[test]

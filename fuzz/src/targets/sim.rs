@@ -1,13 +1,16 @@
-//! Targets of `tidegate-sim`: the readers of recorded days, contacts in CSV, scenarios and results.
+//! Targets of `tidegate-sim`: the readers of recorded days, contacts in CSV, scenarios, results, and what people write on the
+//! command line of a formula.
 //!
-//! Properties of recorded days: reading any bytes is total; every line after the header is a row or is rejected, and what is rejected was
-//! found; the strict mode stops exactly when the lenient one finds something.
+//! Properties of recorded days: reading any bytes is total; every line after the header is a row or is rejected, and what is
+//! rejected was found; the strict mode stops exactly when the lenient one finds something. A time, rate, share or goal that is
+//! read is finite, not negative and within its limit, and reads the same when it is written out in its base unit.
 
 use tidegate_sim::calibrate::read::{Encoding, Mapping, Zone};
 use tidegate_sim::calibrate::{self, Tally};
 use tidegate_sim::kernel::Streams;
 use tidegate_sim::run::Outcome;
 use tidegate_sim::scenario;
+use tidegate_sim::erlang::units::{self, RATE_MAX, SECONDS_MAX};
 use tidegate_sim::trace::{Limits, Mode, parse, parse_bytes};
 
 /// Any bytes as a recorded day, plain or gzip.
@@ -83,5 +86,33 @@ pub fn contact_csv(data: &[u8]) {
     let fitted = calibrate::calibrate(tally, 21_600, report, &Streams::seeded(1));
     if let Ok(fitted) = fitted {
         assert!(fitted.asked > 0 && fitted.days > 0, "fitted from nobody");
+/// Any text as a time, a rate, a share and a goal.
+///
+/// # Panics
+/// When a value is out of its range, or another one once it is written out.
+pub fn unit_text(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let same = |again: Result<f64, units::UnitError>, value: f64| match again {
+        Ok(again) => assert_eq!(again.to_bits(), value.to_bits(), "a value changes when it is written out"),
+        Err(error) => {
+            assert!(value.to_string().len() + 2 > units::LENGTH_MAX, "a value is refused when it is written out: {error}")
+        }
+    };
+    let whole = |value: f64, most: f64| assert!((0.0..=most).contains(&value), "{value} is outside 0 to {most}");
+    if let Ok(seconds) = units::span(&text) {
+        whole(seconds, SECONDS_MAX);
+        same(units::span(&format!("{seconds}s")), seconds);
+    }
+    if let Ok(rate) = units::rate(&text) {
+        whole(rate, RATE_MAX);
+        same(units::rate(&format!("{rate}/s")), rate);
+    }
+    if let Ok(share) = units::share(&text) {
+        whole(share, 1.0);
+        same(units::share(&share.to_string()), share);
+    }
+    if let Ok(goal) = units::goal(&text) {
+        whole(goal.share, 1.0);
+        whole(goal.within_s, SECONDS_MAX);
     }
 }

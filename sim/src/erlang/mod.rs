@@ -11,7 +11,7 @@
 //! Everything is a pure function of its arguments through the pinned `libm`: the same bits on every machine. It refuses to know
 //! skills, days and scenarios. What is ours and what is borrowed stands in docs/ALGORITHM.md.
 
-mod dd;
+pub(crate) mod dd;
 mod demand;
 
 mod loss;
