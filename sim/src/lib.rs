@@ -11,6 +11,7 @@
 //! - [`erlang`]: closed forms of one pool, and agents for a target;
 //! - [`calibrate`]: a record of contacts, fitted, with intervals and with what it cannot say;
 //! - [`forecast`]: what comes, as sample paths, with accuracy and its noise floor;
+//! - [`output`]: intervals, stopping and selection from replications;
 //! - [`report`]: metrics, the figures table and the picture of a day.
 //!
 //! It refuses to know: clocks, threads, sockets, async runtimes, the platform's maths library and hash order
@@ -33,7 +34,7 @@ pub mod twin;
 
 pub mod calibrate;
 pub mod erlang;
-pub mod erlang;
 pub mod forecast;
+pub mod output;
 
 pub mod report;

@@ -149,7 +149,7 @@ fn iterative_staffing_finds_the_poisson_quantiles() {
 #[test]
 fn iterative_staffing_says_when_it_does_not_settle() {
     let mut flip = 0;
-    let unsettled = iterative_staffing(vec![5], 0.2, 0, 3, |_| {
+    let unsettled = iterative_staffing(vec![9], 0.2, 0, 3, |_| {
         flip += 1;
         Ok::<_, Infallible>(vec![InSystem(vec![0.0; 3 + flip % 2].into_iter().chain([1.0]).collect())])
     });

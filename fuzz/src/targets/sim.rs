@@ -7,10 +7,10 @@
 
 use tidegate_sim::calibrate::read::{Encoding, Mapping, Zone};
 use tidegate_sim::calibrate::{self, Tally};
+use tidegate_sim::erlang::units::{self, RATE_MAX, SECONDS_MAX};
 use tidegate_sim::kernel::Streams;
 use tidegate_sim::run::Outcome;
 use tidegate_sim::scenario;
-use tidegate_sim::erlang::units::{self, RATE_MAX, SECONDS_MAX};
 use tidegate_sim::trace::{Limits, Mode, parse, parse_bytes};
 
 /// Any bytes as a recorded day, plain or gzip.
@@ -86,6 +86,9 @@ pub fn contact_csv(data: &[u8]) {
     let fitted = calibrate::calibrate(tally, 21_600, report, &Streams::seeded(1));
     if let Ok(fitted) = fitted {
         assert!(fitted.asked > 0 && fitted.days > 0, "fitted from nobody");
+    }
+}
+
 /// Any text as a time, a rate, a share and a goal.
 ///
 /// # Panics

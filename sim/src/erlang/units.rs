@@ -130,7 +130,7 @@ pub fn rate(text: &str) -> Result<f64, UnitError> {
     let seconds = if counted { span_of(of, RATE)? } else { unit_seconds(of, RATE)? };
     let rate = number / seconds;
     // A span of 0 s, and what only a span of next to nothing gives.
-    if !(rate <= RATE_MAX) {
+    if rate.is_nan() || rate > RATE_MAX {
         return Err(UnitError::TooLarge { what: "this rate", most: "a million a second" });
     }
     Ok(rate)
