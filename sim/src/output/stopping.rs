@@ -1,8 +1,8 @@
 //! When replications suffice: sequential stopping on the half-width of the interval.
 //!
 //! Ask after every replication, in replication order, and stop at the first "enough": looking is part of the rule. Stopping on a width
-//! that is itself estimated costs a little coverage (Chow and Robbins: none in the limit); a least number of replications keeps that small, and
-//! the tests measure it. Shards that run ahead are cut back to the replication at which the rule stopped, so the answer does not
+//! that is itself estimated costs coverage (Chow and Robbins: none in the limit): with a skewed figure and at least 20 replications, 95 % intervals
+//! that stopped at some 47 covered in 892 of 1,000 runs (`tests/output_coverage.rs`). Ask for more first replications where that matters. Shards that run ahead are cut back to the replication at which the rule stopped, so the answer does not
 //! depend on the number of threads.
 //!
 //! Sources: Y. S. Chow, H. Robbins, Ann. Math. Statist. 36 (1965) 457-462; A. M. Law, Simulation Modeling and Analysis, 9.4.
