@@ -15,6 +15,7 @@ use super::read::ReadReport;
 use super::redial::{self, Redial};
 use super::seniority::{self, ClassHeadStart, HeadStart, MIN_PAIRS, Pairs};
 use super::slowdown::{MIN_SHARED, SlowDown};
+use super::stats::Estimate;
 use super::tally::{ClassTally, Tally, untag};
 use crate::kernel::Streams;
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub struct Calibration {
     pub patience: Option<Patience>,
     /// Each class, the largest first.
     pub classes: Vec<FittedClass>,
+    /// Share of served contacts that took no time of a named agent: nobody is named, or the service has no length.
+    pub unseen: Estimate,
     /// Handle times by hour of the day, over their class's mean; 1 where fewer than [`MIN_HOUR`] services say. `None` with
     /// concurrency, where lengths are no work.
     pub handle_by_hour: Option<Vec<f64>>,
@@ -203,6 +206,7 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
         arrivals: arrivals::fit(&all, interval_s, &special, streams),
         patience: waits.fit(),
         classes,
+        unseen: Estimate::share(tally.unseen, tally.served),
         handle_by_hour: slow_down.is_none().then(|| by_hour(&tally)),
         presence: tally.presence.fit(),
         agents,

@@ -14,7 +14,7 @@ use super::patience::Patience;
 use super::presence::{DayServices, HiddenIdle, shifts};
 use crate::kernel::{Purpose, Streams};
 use crate::scenario::{
-    Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Pause, Profile, Repeat, Scenario, Shift, Span, Spread, Staffing,
+    Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Part, Pause, Profile, Repeat, Scenario, Shift, Span, Spread, Staffing,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -320,7 +320,7 @@ fn demand_of(class: &str, high: bool, fitted: &Calibration) -> Result<Demand, Sc
         arrivals: None,
         patience: patience.and_then(patience_of),
         patience_profile: None,
-        handle: handle_of(handle),
+        handle: seen(handle_of(handle), fitted),
         handle_profile: fitted.handle_by_hour.as_ref().map(|factors| Profile { grid: span(3_600.0), factors: factors.clone() }),
         wrap_up: own.and_then(|own| own.hidden_idle.as_ref()).or(all_idle).map(idle_of),
         redial: None,
@@ -350,6 +350,17 @@ fn handle_of(handle: &Handle) -> Spread {
         Family::Gamma => Spread::Gamma { mean: span(mean), cv: 1.0 / handle.gamma_shape.value.sqrt() },
         Family::Empirical => Spread::Empirical { values: handle.points_s.iter().map(|s| span(*s)).collect() },
     }
+}
+
+/// Contacts that the record shows served by nobody who is named take none of the roster's time.
+fn seen(handle: Spread, fitted: &Calibration) -> Spread {
+    let unseen = fitted.unseen.value;
+    // All of them, in a record without agents: then nothing is known of anybody's time.
+    if !(unseen > 0.0 && unseen < 0.5) {
+        return handle;
+    }
+    let nobody = Spread::Constant { value: span(0.001) };
+    Spread::Mixture { part: vec![Part { share: 1.0 - unseen, spread: handle }, Part { share: unseen, spread: nobody }] }
 }
 
 fn idle_of(idle: &HiddenIdle) -> Spread {

@@ -69,6 +69,10 @@ pub struct Tally {
     pub identified: u64,
     /// Served contacts without a usable service, and without an agent.
     pub without_service: u64,
+    /// Served contacts.
+    pub served: u64,
+    /// Of these, those that took no time of a named agent: nobody is named, or the service has no length.
+    pub unseen: u64,
     /// Served contacts without an agent.
     pub without_agent: u64,
     /// Contacts of a day that was closed already.
@@ -104,6 +108,8 @@ impl Tally {
             identified: 0,
             without_service: 0,
             without_agent: 0,
+            served: 0,
+            unseen: 0,
             late: 0,
             open_rows: 0,
             held: BTreeMap::new(),
@@ -282,6 +288,8 @@ impl Sink for Tally {
                     }
                     _ => self.without_service += 1,
                 }
+                self.served += 1;
+                self.unseen += u64::from(contact.agent.is_none() || service.is_none_or(|service| service.length_ms() == 0));
                 self.without_agent += u64::from(contact.agent.is_none());
             }
         }
