@@ -83,6 +83,8 @@ pub struct FittedClass {
     pub hidden_idle: Option<HiddenIdle>,
     /// Its handle times: of work, with a slow-down curve.
     pub handle: Option<Handle>,
+    /// Whether its handle times have changed; then the figures are those of the last months.
+    pub handle_drift: Drift,
 }
 
 /// Services of an hour below which its handle times are taken to be as usual.
@@ -175,7 +177,10 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
             for (day, sums) in &all {
                 counts.entry(*day).or_insert_with(|| vec![0; sums.len()]);
             }
-            let lengths = worked.as_ref().and_then(|worked| worked.get(id)).unwrap_or(&class.lengths);
+            let (lengths, handle_drift) = match worked.as_ref().and_then(|worked| worked.get(id)) {
+                Some(works) => (works.clone(), Drift::Steady),
+                None => class.lengths.current(last),
+            };
             FittedClass {
                 name: tally.known_names().class_name(*id).to_owned(),
                 asked: total(&class.arrivals),
@@ -186,12 +191,13 @@ pub fn calibrate(mut tally: Tally, interval_s: u32, read: ReadReport, streams: &
                 hidden_idle: tally.presence.hidden_idle_after(*id),
                 head_start: tally.class_pairs.get(id).and_then(|days| seniority::fit_class(days, streams)),
                 handle: lengths.fit(),
+                handle_drift,
             }
         })
         .collect();
     classes.sort_by(|a, b| b.asked.cmp(&a.asked).then_with(|| a.name.cmp(&b.name)));
     let log_means: BTreeMap<ClassId, f64> =
-        tally.classes.iter().filter_map(|(id, class)| Some((*id, class.lengths.log_mean()?))).collect();
+        tally.classes.iter().filter_map(|(id, class)| Some((*id, class.lengths.all().log_mean()?))).collect();
     let agents = tally.agent_lengths.fit(&log_means).map(|factors| NamedFactors {
         names: factors.agents.iter().map(|agent| tally.known_names().agent_name(agent.agent).to_owned()).collect(),
         factors,

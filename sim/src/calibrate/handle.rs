@@ -9,7 +9,8 @@
 //!
 //! It refuses to know concurrency: with several contacts at once, lengths are turned into work before they come here.
 
-use super::contact::{AgentId, ClassId};
+use super::contact::{AgentId, ClassId, DayNumber};
+use super::patience::{Drift, block, first_recent};
 use super::stats::{Estimate, Z95, digamma, gamma_cdf, kolmogorov_p, normal_cdf, trigamma};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,6 +39,58 @@ struct Half {
     sum_log2: f64,
     /// By milliseconds, in bins of a second, of five from 200 s on.
     bins: BTreeMap<u64, u64>,
+}
+
+/// Lengths by blocks of thirty days, so that a change can be seen.
+#[derive(Clone, Debug, Default)]
+pub struct LengthsByMonth {
+    blocks: BTreeMap<i64, Lengths>,
+}
+
+/// Standard errors between the recent mean and the one before, above which handle times have changed: one chance in a hundred.
+const CHANGED: f64 = 2.575_829;
+
+impl LengthsByMonth {
+    /// The block of a day.
+    pub fn of(&mut self, day: DayNumber) -> &mut Lengths {
+        self.blocks.entry(block(day)).or_default()
+    }
+
+    /// Of all days.
+    pub fn all(&self) -> Lengths {
+        self.sum(i64::MIN..=i64::MAX)
+    }
+
+    /// Of the recent past, when the mean has changed, or of all days; with whether it has. `last` is the record's last day.
+    pub fn current(&self, last: DayNumber) -> (Lengths, Drift) {
+        let (recent, before) = (self.sum(first_recent(last)..=i64::MAX), self.sum(i64::MIN..=first_recent(last) - 1));
+        let (Some(now), Some(then)) = (recent.mean_and_error(), before.mean_and_error()) else {
+            return (self.all(), Drift::Steady);
+        };
+        let z = (now.0 - then.0) / (now.1 * now.1 + then.1 * then.1).sqrt().max(1e-12);
+        if z.abs() > CHANGED { (recent, Drift::Changed) } else { (self.all(), Drift::Steady) }
+    }
+
+    fn sum(&self, blocks: std::ops::RangeInclusive<i64>) -> Lengths {
+        let mut sum = Lengths::default();
+        for lengths in self.blocks.range(blocks).map(|(_, lengths)| lengths) {
+            sum.fitted.merge(&lengths.fitted);
+            sum.held_out.merge(&lengths.held_out);
+        }
+        sum
+    }
+}
+
+impl Half {
+    fn merge(&mut self, other: &Self) {
+        self.n += other.n;
+        self.sum += other.sum;
+        self.sum_log += other.sum_log;
+        self.sum_log2 += other.sum_log2;
+        for (ms, count) in &other.bins {
+            *self.bins.entry(*ms).or_default() += count;
+        }
+    }
 }
 
 /// A class's fitted handle time.
@@ -129,6 +182,16 @@ impl Lengths {
         half.sum_log += log;
         half.sum_log2 += log * log;
         *half.bins.entry(binned(ms)).or_default() += 1;
+    }
+
+    /// Mean in seconds and its error; `None` below [`MIN_HELD_OUT`] services.
+    fn mean_and_error(&self) -> Option<(f64, f64)> {
+        let mut all = self.fitted.clone();
+        all.merge(&self.held_out);
+        let n = all.n as f64;
+        let mean = all.sum / n.max(1.0);
+        let squares: f64 = all.bins.iter().map(|(ms, count)| (s(*ms) - mean) * (s(*ms) - mean) * *count as f64).sum();
+        (all.n >= MIN_HELD_OUT).then(|| (mean, (squares / n / n).sqrt()))
     }
 
     /// The fit; `None` below two services outside the held-out days.

@@ -42,7 +42,7 @@ const CHANGED: f64 = 6.634_897;
 impl WaitsByMonth {
     /// The block of a day.
     pub fn of(&mut self, day: DayNumber) -> &mut Waits {
-        self.blocks.entry(day.0.div_euclid(BLOCK_DAYS)).or_default()
+        self.blocks.entry(block(day)).or_default()
     }
 
     /// Of all days.
@@ -75,11 +75,17 @@ impl WaitsByMonth {
     }
 }
 
-fn first_recent(last: DayNumber) -> i64 {
-    last.0.div_euclid(BLOCK_DAYS) - RECENT_BLOCKS
+/// The block of a day.
+pub(super) fn block(day: DayNumber) -> i64 {
+    day.0.div_euclid(BLOCK_DAYS)
 }
 
-/// Whether callers' patience has changed over the record.
+/// The first block of the recent past.
+pub(super) fn first_recent(last: DayNumber) -> i64 {
+    block(last) - RECENT_BLOCKS
+}
+
+/// Whether something (callers' patience, handle times) has changed over the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {

@@ -14,7 +14,8 @@ use super::patience::Patience;
 use super::presence::{DayServices, HiddenIdle, shifts};
 use crate::kernel::{Purpose, Streams};
 use crate::scenario::{
-    Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Part, Pause, Profile, Repeat, Scenario, Shift, Span, Spread, Staffing,
+    Arrivals, AtEnd, Busyness, Channel, ClockTime, Demand, Group, Part, Pause, Profile, Repeat, Scenario, Shift, Span, Spread,
+    Staffing,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;

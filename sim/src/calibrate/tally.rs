@@ -9,7 +9,7 @@
 
 use super::arrivals::DayCounts;
 use super::contact::{AgentId, At, ClassId, DAY_MS, DayNumber, Ended, Names, Observed, Service, Standing};
-use super::handle::{AgentLengths, Lengths};
+use super::handle::{AgentLengths, LengthsByMonth};
 use super::patience::WaitsByMonth;
 use super::presence::{DayServices, MIN_SKILL_SERVICES, Presence};
 use super::read::Sink;
@@ -31,7 +31,7 @@ pub struct ClassTally {
     /// Waits of those of high standing.
     pub waits_high: WaitsByMonth,
     /// Lengths of services.
-    pub lengths: Lengths,
+    pub lengths: LengthsByMonth,
     /// Services and their seconds, by the hour of the day in which they were asked for.
     pub by_hour: [(u64, f64); 24],
     /// Contacts that left before asking.
@@ -278,7 +278,7 @@ impl Sink for Tally {
                 }
                 match service {
                     Some(service) if service.length_ms() > 0 => {
-                        class.lengths.add(service.length_ms(), day.is_held_out());
+                        class.lengths.of(day).add(service.length_ms(), day.is_held_out());
                         let hour = &mut class.by_hour[(contact.asked.of_day_ms() / 3_600_000) as usize];
                         hour.0 += 1;
                         hour.1 += service.length_ms() as f64 / 1_000.0;
