@@ -34,7 +34,7 @@ pub struct Waiter {
     pub standing: Standing,
 }
 
-/// A served caller of ordinary standing, and whether the agent who took them also serves the class compared with.
+/// A served caller of ordinary standing, taken by an agent who serves both classes that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OfClass {
     /// Since when.
