@@ -12,7 +12,7 @@ mod outcome;
 mod report;
 mod series;
 
-pub use figure::{Figure, PairSums, student_quantile};
+pub use figure::{Figure, PairSums};
 pub use outcome::{MergeError, Outcome, ReadError};
 pub use report::{DemandReport, GroupReport, IntervalReport, Report, ServiceLevels, WaitReport};
 pub use series::{IntervalSums, SeriesSums};
