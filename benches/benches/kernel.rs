@@ -9,6 +9,7 @@
 //! `cargo bench -p tidegate-benches --bench kernel`. Exit code 1 when counts differ or the kernel is below 80 % of the loop.
 
 use std::collections::VecDeque;
+use tidegate_benches::{as_the_binary, cpu_ns, load};
 use tidegate_model::Timestamp;
 use tidegate_sim::floor::Setup;
 use tidegate_sim::kernel::{Agenda, Calendar, Mrg32k3a, Purpose, Stream, Streams};
@@ -22,11 +23,6 @@ const ROUNDS: usize = 7;
 const CUSTOMERS: u64 = 1_500_000;
 /// Mean handle time: the unit of the models.
 const UNIT_MS: f64 = 60_000.0;
-
-fn cpu_ns() -> u64 {
-    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-}
 
 // --- the model, for any list of events and any draws -------------------------------------------------------------------
 
@@ -443,8 +439,8 @@ fn show(what: &str, customers: u64, cpu: u64, loop_cpu: Option<u64>) {
 }
 
 fn main() {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    println!("kernel, one thread, best of {ROUNDS} rounds of {CUSTOMERS} customers; load average {}", load.trim());
+    as_the_binary();
+    println!("kernel, one thread, best of {ROUNDS} rounds of {CUSTOMERS} customers; load average {}", load());
     let mut fine = true;
     for servers in [100, 1_000] {
         println!("M/M/{servers}+M, load 1, patience twice the handle time, from empty");
