@@ -9,14 +9,14 @@ const STEP: f64 = 0.05;
 const STEPS: usize = 400;
 
 fn wave(t: f64) -> f64 {
-    100.0 + 20.0 * t.sin()
+    100.0 + 20.0 * libm::sin(t)
 }
 
 /// The wave on a fine grid, each interval at its mean rate, after a long time at its mean.
 fn wave_profile() -> Profile {
     let rates = (0..STEPS).map(|at| {
         let (from, to) = (at as f64 * STEP, (at + 1) as f64 * STEP);
-        100.0 + 20.0 * (from.cos() - to.cos()) / STEP
+        100.0 + 20.0 * (libm::cos(from) - libm::cos(to)) / STEP
     });
     Profile::new(STEP, rates.collect(), 100.0).expect("a profile")
 }
@@ -32,7 +32,7 @@ fn the_offered_load_lags_and_flattens_as_the_closed_form_says() {
     let (profile, handling) = (wave_profile(), Handling::Exponential { mean: 1.0 });
     for t in [8.0_f64, 11.5, 13.1, 19.9] {
         // What the start leaves behind has decayed by e^−t; the grid's rates are means, so they are off by its square.
-        near(profile.offered_load(&handling, t), 100.0 + 10.0 * (t.sin() - t.cos()), 10.0 * (-t).exp() + 0.01);
+        near(profile.offered_load(&handling, t), 100.0 + 10.0 * (libm::sin(t) - libm::cos(t)), 10.0 * libm::exp(-t) + 0.01);
     }
     near(profile.offered_load(&handling, 0.0), 100.0, 1e-12);
 }
@@ -41,8 +41,9 @@ fn the_offered_load_lags_and_flattens_as_the_closed_form_says() {
 #[test]
 fn limited_means_are_integrals_of_survival() {
     let normal = |z: f64| 0.5 * libm::erfc(-z / std::f64::consts::SQRT_2);
-    let variance = (1.0_f64 + 1.2 * 1.2).ln();
-    let log_normal = |u: f64| if u <= 0.0 { 1.0 } else { normal(-(u.ln() - (3.0_f64.ln() - variance / 2.0)) / variance.sqrt()) };
+    let variance = libm::log(1.0 + 1.2 * 1.2);
+    let log_normal =
+        |u: f64| if u <= 0.0 { 1.0 } else { normal(-(libm::log(u) - (libm::log(3.0) - variance / 2.0)) / variance.sqrt()) };
     for x in [0.1, 1.0, 4.0, 30.0] {
         let panels = 20_000;
         let width = x / f64::from(panels);
@@ -55,7 +56,7 @@ fn limited_means_are_integrals_of_survival() {
                 .sum::<f64>()
         };
         near(Handling::LogNormal { mean: 3.0, variation: 1.2 }.limited_mean(x), simpson(&log_normal), 1e-9);
-        near(Handling::Exponential { mean: 3.0 }.limited_mean(x), simpson(&|u| (-u / 3.0).exp()), 1e-9);
+        near(Handling::Exponential { mean: 3.0 }.limited_mean(x), simpson(&|u| libm::exp(-u / 3.0)), 1e-9);
     }
     let observed = Handling::observed([4.0, 1.0, 2.0]).expect("times");
     near(observed.limited_mean(1.5), (1.5 + 1.0 + 1.5) / 3.0, 1e-15);
@@ -92,7 +93,7 @@ fn forward(staffing: &[u32], patience_rate: f64) -> Vec<InSystem> {
     let small = STEP / 200.0;
     // Poisson with mean 100, as after a long time at that rate.
     let mut p = vec![0.0; STATES];
-    p[0] = (-100.0_f64).exp();
+    p[0] = libm::exp(-100.0);
     for count in 1..STATES {
         p[count] = p[count - 1] * 100.0 / count as f64;
     }
@@ -135,8 +136,8 @@ fn iterative_staffing_finds_the_poisson_quantiles() {
     assert_eq!((took, rounds), (2, 2));
     for (at, agents) in staffing.iter().enumerate() {
         let t = (at + 1) as f64 * STEP;
-        let mean = 100.0 + 10.0 * (t.sin() - t.cos()) + 10.0 * (-t).exp();
-        let (mut term, mut below, mut count) = ((-mean).exp(), 0.0, 0);
+        let mean = 100.0 + 10.0 * (libm::sin(t) - libm::cos(t)) + 10.0 * libm::exp(-t);
+        let (mut term, mut below, mut count) = (libm::exp(-mean), 0.0, 0);
         while 1.0 - below > 0.3 {
             below += term;
             count += 1;

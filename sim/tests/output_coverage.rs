@@ -115,7 +115,7 @@ fn ratios() {
 fn quantiles() {
     let of = runs(1_000);
     for (q, n) in [(0.5, 60), (0.9, 120), (0.99, 700)] {
-        let truth = -(1.0_f64 - q).ln();
+        let truth = -libm::log(1.0 - q);
         let mut reached: f64 = 1.0;
         let covering = count(of, |run| {
             let interval = quantile_interval(exponentials(&mut stream(run), n), q, 0.95).expect("one");

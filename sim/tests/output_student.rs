@@ -19,7 +19,7 @@ fn quantiles_to_twelve_digits() {
         (0.9, 120.0, 1.288_646_233_656_378),
         (0.9995, 999.0, 3.300_292_440_398_766_7),
         (0.975, 1e5, 1.959_987_707_534_609_3),
-        (0.6, 7.0, 0.263_166_861_352_022_75),
+        (0.6, 7.0, 0.263_166_861_352_022_8),
         (0.999_999, 1.5, 5_219.469_324_606_886),
         // The normal law itself.
         (0.975, 1e12, 1.959_963_984_540_054),
@@ -30,17 +30,17 @@ fn quantiles_to_twelve_digits() {
         near(t_quantile(1.0 - p, freedom), -t, 1e-12 + asked);
         near(t_distribution(t_quantile(p, freedom), freedom), p, 1e-13);
     }
-    assert_eq!(t_quantile(0.5, 3.0), 0.0);
+    near(t_quantile(0.5, 3.0), 0.0, 0.0);
     assert_eq!((t_quantile(0.0, 3.0), t_quantile(1.0, 3.0)), (f64::NEG_INFINITY, f64::INFINITY));
 }
 
 #[test]
 fn beta_and_binomial() {
-    near(incomplete_beta(2.5, 3.5, 0.3), 0.296_752_989_295_666_38, 1e-13);
-    near(incomplete_beta(500.0, 700.0, 0.43), 0.825_684_920_994_432_95, 1e-12);
+    near(incomplete_beta(2.5, 3.5, 0.3), 0.296_752_989_295_666_4, 1e-13);
+    near(incomplete_beta(500.0, 700.0, 0.43), 0.825_684_920_994_432_9, 1e-12);
     near(incomplete_beta(0.5, 0.5, 0.01), 0.063_768_560_858_519_85, 1e-13);
     // 99 coins: 40 to 59 heads.
     near(binomial_distribution(59, 99, 0.5) - binomial_distribution(39, 99, 0.5), 0.956_124_706_412_984_8, 1e-12);
     assert_eq!((binomial_distribution(5, 5, 0.3), incomplete_beta(1.0, 1.0, 0.0), incomplete_beta(1.0, 1.0, 1.0)), (1.0, 0.0, 1.0));
-    near(binomial_distribution(0, 10, 0.25), 0.75_f64.powi(10), 1e-13);
+    near(binomial_distribution(0, 10, 0.25), libm::pow(0.75, 10.0), 1e-13);
 }

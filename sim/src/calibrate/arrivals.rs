@@ -1,8 +1,8 @@
 //! Arrivals: a rate for each weekday and interval, and how much busier than their profile whole days and single intervals are.
 //!
-//! The model: a count in interval i of a day d of weekday w is Poisson with rate λ(w, i) · G(d) · H(d, i), both factors of mean
-//! 1. Covariances between two intervals of one day at lag k, over the product of their means, are var G + (1 + var G) · var H ·
-//! ρ^k: the day's part does not fade with the lag, the interval's does. They are pooled over weekdays and fitted by weighted
+//! The model: a count in interval i of a day d of weekday w is Poisson with rate λ(w, i) · G(d) · H(d, i), the means of both
+//! factors being one. Covariances between two intervals of one day at lag k, over the product of their means, are
+//! var G + (1 + var G) · var H · ρ^k: the day's part does not fade with the lag, the interval's does. They are pooled over weekdays and fitted by weighted
 //! least squares, ρ on a grid, both variances kept at or above zero; what Poisson itself adds at lag 0 is taken off first.
 //! Intervals come from resampling whole days. A day whose total lies far from its weekday's median is *special* (a holiday, a
 //! storm): it is named and left out of rates and busyness, because a profile of ordinary days is what a planner can use.

@@ -126,7 +126,9 @@ pub fn recorded_day(of: RecordedDay<'_>, fitted: &Calibration, policy: &str, str
         .map(|shift| {
             let name = of.names.agent_name(shift.agent);
             let factor = factor_of(name, fitted);
-            let handle_factor = demands.iter().filter(|_| factor != 1.0).map(|demand| (demand.clone(), factor)).collect();
+            // A factor that no digit of the file would show is left out.
+            let told = (factor - 1.0).abs() > 1e-9;
+            let handle_factor = demands.iter().filter(|_| told).map(|demand| (demand.clone(), factor)).collect();
             let from = shift.present.from.since(midnight);
             let until = shift.present.until.since(midnight).min(DAY_MS as u64);
             let pause = |pause: &Service| Pause {

@@ -148,11 +148,11 @@ impl Trails {
     pub fn work<'a>(&'a self, curve: &'a SlowDown) -> impl Iterator<Item = (u32, u64)> + 'a {
         let mut rates = [1.0; MAX_LEVEL];
         let mut last = 1.0;
-        for at in 0..MAX_LEVEL {
+        for (at, rate) in rates.iter_mut().enumerate() {
             if let Some(level) = curve.levels.iter().find(|level| level.level == at + 1) {
                 last = 1.0 / level.slower.value;
             }
-            rates[at] = last;
+            *rate = last;
         }
         self.trails().map(move |(segments, _, tag)| {
             let work: f64 = segments.iter().map(|(level, ms)| rates[usize::from(*level) - 1] * f64::from(*ms)).sum();
@@ -343,13 +343,11 @@ fn solved(matrix: &[Vec<f64>], right: &[f64]) -> Option<Vec<f64>> {
             return None;
         }
         rows.swap(column, pivot);
-        for row in 0..n {
-            if row != column {
-                let factor = rows[row][column] / rows[column][column];
-                for at in column..=n {
-                    let taken = factor * rows[column][at];
-                    rows[row][at] -= taken;
-                }
+        let by = rows[column].clone();
+        for row in rows.iter_mut().enumerate().filter(|(place, _)| *place != column).map(|(_, row)| row) {
+            let factor = row[column] / by[column];
+            for (cell, taken) in row.iter_mut().zip(&by).skip(column) {
+                *cell -= factor * taken;
             }
         }
     }

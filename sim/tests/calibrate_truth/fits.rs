@@ -94,7 +94,7 @@ fn patience_is_recovered_from_censored_waits() {
         }
         let fitted = fit(tally, 86_400).patience.expect("waits");
         for point in fitted.survival.iter().filter(|point| point.seconds <= 300) {
-            let truth = (-(point.seconds as f64 / 200.0).powf(0.8)).exp();
+            let truth = libm::exp(-libm::pow(point.seconds as f64 / 200.0, 0.8));
             survival.see(&tidegate_sim::calibrate::Estimate { value: point.survival, ci95: point.ci95, n: 0 }, truth);
         }
     }
@@ -167,7 +167,7 @@ fn agents_factors_are_recovered() {
         let fitted = fit(tally, 86_400).agents.expect("agents");
         spread.see(&fitted.factors.log_deviation, deviation);
         for (agent, log) in fitted.factors.agents.iter().zip(&logs) {
-            factors.see(&agent.factor, (log - mean).exp());
+            factors.see(&agent.factor, libm::exp(log - mean));
         }
     }
     // A deviation's interval by the normal approximation of 40 agents is a little short: held to 92 %.
@@ -257,7 +257,7 @@ fn line(head_start_s: i32, day: i64, stream: &mut Mrg32k3a) -> Vec<Observed> {
         let here = |(at, _): &&(i64, bool)| *at <= now;
         let key = |(at, high): &&(i64, bool)| at - if *high { i64::from(head_start_s) * 1_000 } else { 0 };
         let taken = if stream.next_u01() < 0.05 {
-            *waiting.iter().filter(here).last().expect("somebody waits")
+            *waiting.iter().rfind(here).expect("somebody waits")
         } else {
             *waiting.iter().filter(here).min_by_key(key).expect("somebody waits")
         };
