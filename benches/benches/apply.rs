@@ -381,7 +381,7 @@ fn after_a_pause() {
         let pause = std::time::Duration::from_micros(pause);
         let rest = || {
             if !pause.is_zero() {
-                std::thread::sleep(pause)
+                std::thread::park_timeout(pause)
             }
         };
         let mut sum = 0_u64;
