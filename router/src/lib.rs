@@ -32,6 +32,7 @@ pub mod node;
 pub mod primitive;
 #[cfg(not(shuttle))]
 pub mod standing;
+#[cfg(not(shuttle))]
 pub mod tally;
 #[cfg(not(shuttle))]
 pub mod traces;

@@ -128,6 +128,7 @@ struct Heard {
     typing: AtomicU64,
     policies: AtomicU64,
     offer: AtomicU64,
+    claim: AtomicU64,
 }
 
 impl Egress for Heard {
@@ -139,8 +140,10 @@ impl Egress for Heard {
 
 impl SeatSink for Heard {
     fn notice(&self, notice: SeatNotice) {
-        if let SeatNotice::Offered { offer, .. } = notice {
-            self.offer.store(offer.0, Ordering::Release);
+        match notice {
+            SeatNotice::Offered { offer, .. } => self.offer.store(offer.0, Ordering::Release),
+            SeatNotice::Assigned { claim, .. } => self.claim.store(claim.0, Ordering::Release),
+            _ => {}
         }
     }
     fn wake(&self, _: ConversationId, _: u32) {}
@@ -181,7 +184,8 @@ async fn typing_reaches_who_has_the_claim_and_the_customer_and_is_limited() {
     assert!(!node.live().agent_types(TENANT, SeatId(2), anna.conversation));
     let offer = until("an offer", &seat.offer, |offer| offer != 0).await;
     desk.accept(OfferId(offer)).await;
-    stands_nowhere(&node, &anna).await;
+    // A signal that comes before the claim is known goes nowhere; the notice is told after everything that it changes.
+    until("the claim", &seat.claim, |claim| claim != 0).await;
     Ingress::typing(&node, TENANT, anna.conversation);
     Ingress::typing(&node, TENANT, anna.conversation);
     assert_eq!(until("the desk hears", &seat.typing, |sum| sum != 0).await, 77, "once, not twice");
