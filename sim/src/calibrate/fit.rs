@@ -45,7 +45,7 @@ pub struct Calibration {
     pub classes: Vec<FittedClass>,
     /// Share of served contacts that took no time of a named agent: nobody is named, or the service has no length.
     pub unseen: Estimate,
-    /// Handle times by hour of the day, over their class's mean; 1 where fewer than [`MIN_HOUR`] services say. `None` with
+    /// Handle times by hour of the day, over their class's mean; 1 where fewer than `MIN_HOUR` services say. `None` with
     /// concurrency, where lengths are no work.
     pub handle_by_hour: Option<Vec<f64>>,
     /// Agents' presence.

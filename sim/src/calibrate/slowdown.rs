@@ -6,7 +6,7 @@
 //! each bin. The right r is the one under which as many contacts finish at each level as that hazard predicts there, one equation
 //! a level, solved by Newton's method. No family of distributions is assumed, so that long contacts (which live through more
 //! levels) bias nothing. It is the accelerated-failure-time model with a time-varying covariate (Robins & Tsiatis 1992,
-//! Biometrika 79), made discrete. Intervals: a jackknife over [`GROUPS`] groups of agent-days, one step of Newton's each.
+//! Biometrika 79), made discrete. Intervals: a jackknife over `GROUPS` groups of agent-days, one step of Newton's each.
 //!
 //! It refuses to know messages: with their times the curve could be had from fewer contacts.
 
