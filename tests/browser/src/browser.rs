@@ -97,14 +97,16 @@ impl Browser {
         panic!("never: {expression}; the page shows: {shown}");
     }
 
-    /// Types into the element that a selector names.
+    /// Types into the element that a selector names, once it is there.
     pub async fn keys(&self, selector: &str, keys: &str) {
+        self.until(&format!("document.querySelector({selector:?})")).await;
         let element = self.client.find(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
         element.send_keys(keys).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 
-    /// Presses the element that a selector names.
+    /// Presses the element that a selector names, once it is there.
     pub async fn press(&self, selector: &str) {
+        self.until(&format!("document.querySelector({selector:?})")).await;
         let element = self.client.find(Locator::Css(selector)).await.unwrap_or_else(|error| panic!("{selector}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
