@@ -33,32 +33,30 @@ fn names() -> Arc<NameTable> {
     NameTable::new(["sales", "support", "gold", "zh", "lunch", "busy", "solved", "phantom"])
 }
 
-/// Frames stand on lines of their own, each before what it was read as.
-fn read(name: &str, decode: impl Fn(&[u8]) -> String) {
-    let text = fs::read_to_string(path(name)).expect("a golden file");
-    let frames: Vec<&str> = text.lines().filter(|line| line.starts_with('{')).collect();
-    let now: String = frames.iter().map(|frame| format!("{frame}\n= {}\n", decode(frame.as_bytes()))).collect();
+/// Compares with the golden file, line by line; writes it first when asked to.
+fn holds(name: &str, now: &str, otherwise: &str) {
     if writes() {
-        fs::write(path(name), &now).expect("written");
+        fs::write(path(name), now).expect("written");
     }
     let text = fs::read_to_string(path(name)).expect("a golden file");
     for (ours, theirs) in now.lines().zip(text.lines()) {
-        assert_eq!(ours, theirs, "{name}: a frame of version 1 is read otherwise");
+        assert_eq!(ours, theirs, "{name}: a frame of version 1 is {otherwise}");
     }
-    assert_eq!(now.lines().count(), text.lines().count(), "{name}");
+    assert_eq!(now.lines().count(), text.lines().count(), "{name}: frames came or went without a golden line");
+}
+
+/// Frames stand on lines of their own, each before what it was read as.
+fn read(name: &str, decode: impl Fn(&[u8]) -> String) {
+    let text = fs::read_to_string(path(name)).expect("a golden file");
+    let frames = text.lines().filter(|line| line.starts_with('{'));
+    let now: String = frames.map(|frame| format!("{frame}\n= {}\n", decode(frame.as_bytes()))).collect();
+    holds(name, &now, "read otherwise");
     assert!(!now.contains("BadFrame"), "{name}: a frame of version 1 is refused");
 }
 
 fn sent(name: &str, frames: &[String]) {
     let now: String = frames.iter().map(|frame| format!("{frame}\n")).collect();
-    if writes() {
-        fs::write(path(name), &now).expect("written");
-    }
-    let text = fs::read_to_string(path(name)).expect("a golden file");
-    for (ours, theirs) in now.lines().zip(text.lines()) {
-        assert_eq!(ours, theirs, "{name}: a frame of version 1 is written otherwise");
-    }
-    assert_eq!(now.lines().count(), text.lines().count(), "{name}: frames came or went without a golden line");
+    holds(name, &now, "written otherwise");
 }
 
 #[test]
